@@ -32,4 +32,4 @@ pub use manifest::{
     Warning,
 };
 pub use report::{ChannelReport, CpuTime, Report};
-pub use session::{Permit, Running, Session, SessionPool, Template, claim_process};
+pub use session::{Permit, Running, Session, SessionPool, Template, claim_process, signals_blocked};

@@ -5,6 +5,7 @@ use crate::exit::{ExitCode, Failure, Stopped};
 use crate::manifest::DigestAlgorithm;
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use vfs_core::{Code, Shown, printable_json};
 
@@ -79,7 +80,8 @@ impl CpuTime {
 #[non_exhaustive]
 pub struct ChannelReport {
     /// The channel's alias.
-    pub alias: String,
+    #[serde(serialize_with = "text")]
+    pub alias: Arc<str>,
     /// Whether a source leaves the machine.
     pub network: bool,
     /// What was moved.
@@ -205,6 +207,10 @@ fn sum(channels: &[ChannelReport], network: bool) -> Counts {
         sum += channel.counts;
     }
     sum
+}
+
+fn text<S: serde::Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 fn seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,12 +7,14 @@ mod pool;
 mod prepared;
 mod preparing;
 mod template;
+mod threads;
 mod timer;
 mod watch;
 mod work;
 
 pub use pool::{Permit, SessionPool};
 pub use template::Template;
+pub use threads::signals_blocked;
 
 use crate::channel::HostFiles;
 use crate::exit::{ExitCode, Failure};
@@ -21,13 +23,15 @@ use crate::report::Report;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::Instant;
+use threads::spawn;
 use vfs_core::{Code, Control, Error, Result, forks};
 use watch::{OnEnd, Watch};
 
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
 const STACK: usize = 8 << 20;
+/// Its name.
+const THREAD: &str = "zvm-session";
 
 /// A run that has not started: a manifest, and what the host does for it. Any number may run side by side in a process: each has
 /// one thread while it runs, and for a moment one more at its Timeout; engine, timer and compiled programs are shared. A
@@ -90,8 +94,10 @@ pub struct Session {
     invocation: Invocation,
     /// By alias, in the place of the manifest's sources.
     host_files: HostFiles,
-    /// The host's; `None`: it has none.
+    /// The host's, which others may follow too; `None`: it has none.
     control: Option<Control>,
+    /// The session's own, made by its host.
+    own: Option<Control>,
     /// Of the pool whose thread it runs on; `None`: on one of its own.
     permit: Option<Permit>,
     on_end: OnEnd,
@@ -100,7 +106,7 @@ pub struct Session {
 impl Session {
     /// Starts it, on a thread of its own or of its pool; the manifest's Timeout begins.
     pub fn start(mut self) -> Running {
-        let control = self.control.as_ref().map_or_else(Control::new, Control::follower);
+        let control = self.own.take().or_else(|| Some(self.control.as_ref()?.follower())).unwrap_or_default();
         let manifest = self.template.manifest();
         let warnings = manifest.warnings.iter().map(ToString::to_string).collect();
         let timeout = manifest.timeout;
@@ -125,10 +131,7 @@ impl Session {
             };
             match pool {
                 Some(pool) => pool.run(run),
-                None => {
-                    let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
-                    thread.spawn(run).map(drop)
-                }
+                None => spawn(THREAD, STACK, run),
             }
         });
         if let Err(error) = spawned {

@@ -300,5 +300,5 @@ fn the_report_counts_what_stays_on_the_machine() {
     channels.by_handle(1).unwrap().write_at(b"ok", 0).unwrap();
     let report = Report::ended(7, &channels.meters());
     assert_eq!(report.to_string(), "0\n0\n7\ndisabled\n0.00 0.00 1 3 1 2 0 0 0 0\nok\n\n");
-    assert_eq!(report.channels[X].alias, "/x");
+    assert_eq!(&*report.channels[X].alias, "/x");
 }

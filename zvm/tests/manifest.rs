@@ -81,7 +81,7 @@ fn a_good_manifest_means_what_it_says() {
     assert_eq!(manifest.node.as_deref(), Some("16"));
     assert!(manifest.deterministic && !manifest.preallocate);
     assert_eq!((manifest.fuel, manifest.seed), (None, None));
-    let aliases: Vec<&str> = manifest.channels.iter().map(|channel| channel.alias.as_str()).collect();
+    let aliases: Vec<&str> = manifest.channels.iter().map(|channel| &*channel.alias).collect();
     assert_eq!(aliases, ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/a", "/b"]);
     let (a, b) = (&manifest.channels[3], &manifest.channels[4]);
     assert!(a.random_get && a.random_put && !b.random_get && !b.random_put);
@@ -126,7 +126,7 @@ fn our_own_keys() {
 fn what_becomes_of_outputs_is_the_manifests_to_say() {
     let kept = |manifest: &Manifest| {
         let channels = manifest.channels.iter().filter(|channel| channel.keep_partial);
-        channels.map(|channel| channel.alias.clone()).collect::<Vec<_>>()
+        channels.map(|channel| channel.alias.to_string()).collect::<Vec<_>>()
     };
     let manifest = parse(&good("")).unwrap();
     assert_eq!((manifest.commit, manifest.sync, kept(&manifest).len()), (Commit::End, false, 0));

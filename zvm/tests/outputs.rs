@@ -76,7 +76,7 @@ impl Bench {
 }
 
 fn state(report: &Report, alias: &str) -> OutputState {
-    report.channels.iter().find(|channel| channel.alias == alias).unwrap().outputs[0].state
+    report.channels.iter().find(|channel| &*channel.alias == alias).unwrap().outputs[0].state
 }
 
 fn told(report: &Report, note: &str) -> bool {

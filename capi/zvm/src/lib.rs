@@ -9,7 +9,6 @@
 //! | `jobs` | how many of its sessions run, and what has become of the others |
 //! | `session`, `template` | what stands behind a `zvm_session *`, and a `zvm_template *` |
 //! | `channel` | a host's callbacks as a file |
-//! | `signals` | that the library's threads take none of the host's |
 #![expect(unsafe_code, reason = "the whole crate is the C boundary")]
 
 mod argument;
@@ -19,5 +18,4 @@ mod host;
 mod jobs;
 mod objects;
 mod session;
-mod signals;
 mod template;

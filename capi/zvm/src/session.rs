@@ -5,7 +5,6 @@ use crate::channel::Channel;
 use crate::host::{self, Shared};
 use crate::jobs::Jobs;
 use crate::objects::{Objects, Opaque};
-use crate::signals;
 use std::ffi::{CStr, CString, c_char};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,6 +12,7 @@ use vfs_core::boundary::text;
 use vfs_core::{Code, Control, Error, Registry, Result};
 use zvm::{
     Compiler, ExitCode, Failure, Invocation, Manifest, PROGRAM_MAX, Report, RunOptions, STANDARD, Session,
+    signals_blocked,
 };
 
 /// All sessions of this process that were not freed.
@@ -55,7 +55,7 @@ struct Parts {
     job: Option<String>,
     invocation: Invocation,
     /// By alias. A few, so that a list is the fastest map.
-    channels: Vec<(String, Channel)>,
+    channels: Vec<(Arc<str>, Channel)>,
 }
 
 /// A report, and its forms once somebody has asked for them: never changed, so that C can have their addresses.
@@ -135,7 +135,7 @@ impl Slot {
     pub fn new(jobs: Arc<Jobs>, session: Session) -> Slot {
         let (manifest, control) = (session.manifest().clone(), Control::new());
         let parts = Parts {
-            session: session.control(&control),
+            session: session.own_control(&control),
             program: None,
             job: None,
             invocation: Invocation::default(),
@@ -177,20 +177,20 @@ impl Slot {
 
     /// Makes the channel last, when nothing can fail any more: one that was made is closed.
     pub fn channel(&self, alias: &str, channel: impl FnOnce() -> Result<Channel>) -> Result<()> {
-        if !self.manifest.channels.iter().any(|known| known.alias == alias) {
+        let Some(spec) = self.manifest.channels.iter().find(|known| &*known.alias == alias) else {
             let text = format!("the manifest has no channel {}", alias.escape_default());
             return Err(Error::new(Code::EINVAL, text));
-        }
+        };
         let mut state = self.lock();
         let parts = match &mut *state {
             State::New(parts) => parts,
             state => return Err(state.not_new()),
         };
-        if parts.channels.iter().any(|(known, _)| known == alias) {
+        if parts.channels.iter().any(|(known, _)| *known == spec.alias) {
             let text = format!("the session already has a channel {}", alias.escape_default());
             return Err(Error::new(Code::EEXIST, text));
         }
-        parts.channels.push((alias.to_owned(), channel()?));
+        parts.channels.push((spec.alias.clone(), channel()?));
         Ok(())
     }
 
@@ -218,7 +218,7 @@ impl Slot {
             ended();
         });
         // Without the lock: if there is no thread for it, the channels are closed here, and it ends.
-        signals::blocked(|| drop(session.start()));
+        drop(session.start());
         Ok(())
     }
 
@@ -233,8 +233,9 @@ impl Slot {
         if let Some(program) = parts.program.take() {
             parts.session = parts.session.program(program);
         }
-        let given = |alias: &str| parts.channels.iter().any(|(known, _)| known == alias);
-        let checked = signals::blocked(|| parts.session.check(&given));
+        let given = |alias: &str| parts.channels.iter().any(|(known, _)| &**known == alias);
+        // A provider may start threads when it is loaded.
+        let checked = signals_blocked(|| parts.session.check(&given));
         *self.lock() = State::New(parts);
         checked.map_err(|failure| error(&failure))
     }
@@ -314,7 +315,7 @@ impl Parts {
         }
         session = session.invocation(self.invocation);
         for (alias, channel) in self.channels {
-            session = session.file_with(&alias, |context| channel.open(context));
+            session = session.file_with(alias, |context| channel.open(context));
         }
         session
     }

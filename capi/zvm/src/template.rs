@@ -4,7 +4,6 @@ use crate::argument::SessionOptions;
 use crate::jobs::Jobs;
 use crate::objects::{Objects, Opaque};
 use crate::session::{self, Common, Slot, error};
-use crate::signals;
 use std::ffi::{CString, c_char};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use vfs_core::boundary::Growing;
@@ -92,7 +91,7 @@ impl TemplateSlot {
 
     pub fn prepare(&self) -> Result<()> {
         let template = self.get();
-        signals::blocked(|| template.prepare(&self.control)).map_err(|failure| error(&failure))
+        template.prepare(&self.control).map_err(|failure| error(&failure))
     }
 
     /// Makes a session and gives out its number.

@@ -8,17 +8,18 @@ use crate::flags::{Capabilities, OpenFlags};
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::registry::Registry;
 use std::mem;
+use std::sync::Arc;
 
 /// How a file is written that [`Registry::create`] opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    in_place: Option<String>,
+    in_place: Option<Arc<str>>,
     keeps_old: bool,
 }
 
 impl Placement {
     /// Of a file that is written where it is, for this reason, and has no content to be emptied.
-    pub fn in_its_place(why: impl Into<String>) -> Placement {
+    pub fn in_its_place(why: impl Into<Arc<str>>) -> Placement {
         Placement { in_place: Some(why.into()), keeps_old: false }
     }
 
@@ -26,6 +27,11 @@ impl Placement {
     /// once, or not at all.
     pub fn in_place(&self) -> Option<&str> {
         self.in_place.as_deref()
+    }
+
+    /// The same, to be kept without a copy.
+    pub fn in_place_shared(&self) -> Option<&Arc<str>> {
+        self.in_place.as_ref()
     }
 
     /// Whether [`begin`](Placement::begin) will empty what is there.
@@ -79,7 +85,7 @@ impl Registry {
                 opened => return Ok((opened?, Placement::default())),
             },
         };
-        let placed = |file, keeps_old| Ok((file, Placement { keeps_old, ..Placement::in_its_place(&why) }));
+        let placed = |file, keeps_old| Ok((file, Placement { keeps_old, ..Placement::in_its_place(&*why) }));
         // What is there is opened without a flag that changes it. To try that on what may be a pipe would break the pipe; and
         // room for more must be found before the old content goes, which is the provider's to do.
         let parsed = Descriptor::parse(descriptor)?;

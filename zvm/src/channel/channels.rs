@@ -28,13 +28,13 @@ pub struct Channels {
 #[derive(Clone, Debug)]
 pub struct Meter {
     /// The channel's alias, the tree's or the export's path.
-    pub alias: String,
+    pub alias: Arc<str>,
     /// What it is, for messages.
     pub(super) what: &'static str,
     /// Whether one of its sources leaves the machine: any scheme but `file`, `mem` and `null`.
     pub network: bool,
     /// Its sources, secrets hidden.
-    pub(super) shown: String,
+    pub(super) shown: Arc<str>,
     /// The providers of its sources, for messages.
     pub(crate) provider: Cow<'static, str>,
     pub(super) counters: Arc<Counters>,

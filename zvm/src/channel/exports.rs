@@ -97,7 +97,7 @@ impl Export {
             spec: spec.clone(),
             what: "export",
             tree: None,
-            output: Arc::new(Output::new(shown.clone(), None, true)),
+            output: Arc::new(Output::new(shown.as_str().into(), None, true)),
             shown,
             registry: Some(registry.clone()),
             options: options.with_flags(OpenFlags::empty()),

@@ -5,36 +5,41 @@ use crate::manifest::Manifest;
 use parking_lot::Mutex;
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::{Arc, LazyLock};
 use vfs_core::{Capabilities, Context, File, Finish, Flush, OpenFile, OpenOptions, Result, Shown};
+
+/// What each is called in messages, which name the channel before.
+static SHOWN: LazyLock<Arc<str>> = LazyLock::new(|| "the host's file".into());
 
 /// Makes a file when its channel is opened. Dropped instead, it closes what stands behind the file.
 type Make = Box<dyn FnOnce(&Context) -> Box<dyn File> + Send>;
 
 /// The files by alias, until each is opened: a few, so that a list is the fastest map.
 #[derive(Default)]
-pub(crate) struct HostFiles(Vec<(String, Make)>);
+pub(crate) struct HostFiles(Vec<(Arc<str>, Make)>);
 
 impl HostFiles {
-    pub(crate) fn reader(&mut self, alias: &str, reader: impl Read + Send + 'static) {
+    pub(crate) fn reader(&mut self, alias: impl Into<Arc<str>>, reader: impl Read + Send + 'static) {
         self.file(alias, |context| Box::new(Reader { reader: Mutex::new(reader), context: context.clone() }));
     }
 
-    pub(crate) fn writer(&mut self, alias: &str, writer: impl Write + Send + 'static) {
+    pub(crate) fn writer(&mut self, alias: impl Into<Arc<str>>, writer: impl Write + Send + 'static) {
         self.file(alias, |context| Box::new(Writer { writer: Mutex::new(writer), context: context.clone() }));
     }
 
     /// Puts a file in the place of one that was given before.
     pub(crate) fn file(
         &mut self,
-        alias: &str,
+        alias: impl Into<Arc<str>>,
         make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static,
     ) {
-        self.0.retain(|(known, _)| known != alias);
-        self.0.push((alias.to_owned(), Box::new(make)));
+        let alias = alias.into();
+        self.0.retain(|(known, _)| *known != alias);
+        self.0.push((alias, Box::new(make)));
     }
 
     pub(crate) fn has(&self, alias: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == alias)
+        self.0.iter().any(|(known, _)| &**known == alias)
     }
 
     /// Finds a channel for each.
@@ -42,7 +47,7 @@ impl HostFiles {
     /// # Errors
     /// [`ExitCode::Manifest`]: one is for a channel that the manifest doesn't have.
     pub(super) fn check(&self, manifest: &Manifest) -> std::result::Result<(), Failure> {
-        let known = |alias: &str| manifest.channels.iter().any(|spec| spec.alias == alias);
+        let known = |alias: &str| manifest.channels.iter().any(|spec| &*spec.alias == alias);
         match self.0.iter().find(|(alias, _)| !known(alias)) {
             None => Ok(()),
             Some((alias, _)) => {
@@ -57,9 +62,9 @@ impl HostFiles {
     /// # Errors
     /// As [`OpenFile::own`].
     pub(super) fn open(&mut self, alias: &str, options: &OpenOptions) -> Option<Result<OpenFile>> {
-        let at = self.0.iter().position(|(known, _)| known == alias)?;
-        let (alias, make) = self.0.swap_remove(at);
-        Some(OpenFile::own(["host:", &alias].concat(), options, make))
+        let at = self.0.iter().position(|(known, _)| &**known == alias)?;
+        let (_, make) = self.0.swap_remove(at);
+        Some(OpenFile::own(SHOWN.clone(), options, make))
     }
 }
 

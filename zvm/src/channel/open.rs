@@ -9,12 +9,15 @@ use crate::exit::Failure;
 use crate::manifest::{ChannelSpec, ExportSpec, Manifest, TreeSpec};
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 use vfs_core::{
     Capabilities, Code, Control, Descriptor, Error, Kind, OpenFile, OpenFlags, OpenOptions, Placement,
     Registry, Shown, same_file,
 };
+
+/// Why what the host gives is written in place.
+static GIVEN: LazyLock<Arc<str>> = LazyLock::new(|| "the host gives it".into());
 
 /// The alias of a guest's messages.
 const STANDARD_ERROR: &str = "/dev/stderr";
@@ -119,6 +122,11 @@ impl Channels {
 /// What is written in place is emptied before the guest starts, and must be nothing that it was to read: the end of that would
 /// pass for its own.
 fn refuse_to_empty_a_source(opened: &mut [Opened]) -> Result<(), Failure> {
+    let empties =
+        |source: &mut Source| source.output.as_ref().is_some_and(|target| target.placement.empties());
+    if !opened.iter_mut().any(|(.., channel)| channel.sources.iter_mut().any(empties)) {
+        return Ok(());
+    }
     let (mut emptied, mut read) = (Vec::new(), Vec::new());
     for (_, given, channel) in opened {
         let spec = &channel.spec;
@@ -177,10 +185,10 @@ fn meter(channel: &Channel, given: bool, registry: &Registry) -> Meter {
 fn tree_meter(tree: &SourceTree, written: Option<&Export>, registry: &Registry) -> Meter {
     let TreeSpec { source, path, .. } = &tree.spec;
     Meter {
-        alias: path.clone(),
+        alias: path.as_str().into(),
         what: "tree",
         network: !is_local(source),
-        shown: tree.shown.clone(),
+        shown: tree.shown.as_str().into(),
         provider: registry.leads_to(source).map(|name| format!("`{name}`")).unwrap_or_default().into(),
         counters: tree.counters.clone(),
         outputs: written.map(Export::output).into_iter().collect(),
@@ -190,10 +198,10 @@ fn tree_meter(tree: &SourceTree, written: Option<&Export>, registry: &Registry) 
 fn export_meter(export: &Export, registry: &Registry) -> Meter {
     let ExportSpec { target, path, .. } = &export.spec;
     Meter {
-        alias: path.clone(),
+        alias: path.as_str().into(),
         what: "export",
         network: !is_local(target),
-        shown: export.shown.clone(),
+        shown: export.shown.as_str().into(),
         provider: registry.leads_to(target).map(|name| format!("`{name}`")).unwrap_or_default().into(),
         counters: export.counters(),
         outputs: [export.output()].into(),
@@ -267,7 +275,7 @@ impl Opener<'_> {
     ) -> vfs_core::Result<Vec<Source>> {
         let (flags, placement) = match access(spec) {
             Access::Open(must, _) => (must, None),
-            Access::Create(_) => (OpenFlags::WRITE, Some(Placement::in_its_place("the host gives it"))),
+            Access::Create(_) => (OpenFlags::WRITE, Some(Placement::in_its_place(GIVEN.clone()))),
         };
         match host_files.open(&spec.alias, &self.own.clone().with_flags(flags)) {
             Some(file) => Ok(vec![source(spec, file?, placement)?]),
@@ -376,12 +384,12 @@ fn source(spec: &ChannelSpec, mut file: OpenFile, placement: Option<Placement>) 
     let stays = kind == Kind::Regular && file.capabilities().contains(Capabilities::TRUNCATABLE);
     let written = match placement {
         Some(placement) => {
-            let in_place = placement.in_place().map(str::to_owned);
-            Some((placement, Output::new(file.shown().to_string(), in_place, stays)))
+            let in_place = placement.in_place_shared().cloned();
+            Some((placement, Output::new(file.shown_shared().clone(), in_place, stays)))
         }
         None if spec.limits.writable() => {
             let in_place = Some("it is read as well".into());
-            Some((Placement::default(), Output::new(file.shown().to_string(), in_place, stays)))
+            Some((Placement::default(), Output::new(file.shown_shared().clone(), in_place, stays)))
         }
         None => None,
     };
@@ -410,7 +418,7 @@ fn access(spec: &ChannelSpec) -> Access {
         (true, true) => Access::Open(both | OpenFlags::APPEND, OpenFlags::CREATE),
         (false, _) if spec.keep_partial => Access::Create(Some("the manifest says `Partial = keep`")),
         (false, _) if spec.random_put => Access::Create(Some("its writes have positions")),
-        (false, _) if spec.alias == STANDARD_ERROR => Access::Create(Some("it explains a failure")),
+        (false, _) if &*spec.alias == STANDARD_ERROR => Access::Create(Some("it explains a failure")),
         (false, _) => Access::Create(None),
     }
 }

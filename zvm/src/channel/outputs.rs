@@ -1,6 +1,7 @@
 //! What becomes of what a session writes: whole or not there; or in place, and why.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// What became of one target of a channel.
@@ -27,10 +28,11 @@ pub struct OutputReport {
     /// What became of it.
     pub state: OutputState,
     /// Why it was written in place; `None`: it was to appear as a whole.
-    pub in_place: Option<String>,
+    #[serde(serialize_with = "text")]
+    pub in_place: Option<Arc<str>>,
     /// Its name, secrets hidden, for the report's notes.
     #[serde(skip)]
-    pub(crate) shown: String,
+    pub(crate) shown: Arc<str>,
     /// Whether it is a file that stays, and not a pipe, a device, a terminal or a standard stream.
     #[serde(skip)]
     pub(crate) stays: bool,
@@ -39,14 +41,14 @@ pub struct OutputReport {
 /// A target, for the session's thread and whoever reports.
 #[derive(Debug)]
 pub(super) struct Output {
-    shown: String,
-    in_place: Option<String>,
+    shown: Arc<str>,
+    in_place: Option<Arc<str>>,
     stays: bool,
     state: AtomicU8,
 }
 
 impl Output {
-    pub(super) fn new(shown: String, in_place: Option<String>, stays: bool) -> Output {
+    pub(super) fn new(shown: Arc<str>, in_place: Option<Arc<str>>, stays: bool) -> Output {
         Output { shown, in_place, stays, state: AtomicU8::new(OutputState::Unknown as u8) }
     }
 
@@ -70,4 +72,8 @@ impl Output {
         let state = states.into_iter().find(|state| *state as u8 == number).unwrap_or(OutputState::Unknown);
         OutputReport { state, in_place: self.in_place.clone(), shown: self.shown.clone(), stays: self.stays }
     }
+}
+
+fn text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(serializer)
 }

@@ -58,12 +58,12 @@ impl Sources {
     }
 
     /// All of them, secrets hidden.
-    pub(super) fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> Arc<str> {
         match self.list.as_slice() {
-            [only] => only.file.shown().to_string(),
+            [only] => only.file.shown_shared().clone(),
             list => {
-                let shown: Vec<String> = list.iter().map(|source| source.file.shown().to_string()).collect();
-                shown.join(";")
+                let shown: Vec<&str> = list.iter().map(|source| source.file.shown()).collect();
+                shown.join(";").into()
             }
         }
     }

@@ -349,7 +349,7 @@ impl SourceTree {
             spec: Arc::new(ChannelSpec {
                 line: self.spec.line,
                 sources: vec![known.place.descriptor.clone()],
-                alias: known.place.path.clone(),
+                alias: known.place.path.as_str().into(),
                 random_get: true,
                 random_put: false,
                 limits: self.spec.limits,

@@ -4,7 +4,7 @@ use super::fds::Fd;
 use super::mount::{self, Plan};
 use super::stop::Stop;
 use super::strings::Strings;
-use super::tree::{Node, ROOT, Seed, Tree, read_folder};
+use super::tree::{Node, OwnTree, ROOT, Seed, Tree, read_folder};
 use crate::channel::{CallError, Channel, Channels, SourceTree};
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{Manifest, NVRAM_MAX, Nvram};
@@ -44,11 +44,11 @@ impl Invocation {
 
 /// The names that each session of one manifest begins with, put together by the first that comes so far.
 #[derive(Debug, Default)]
-pub(crate) struct Names(OnceLock<Tree>);
+pub(crate) struct Names(OnceLock<OwnTree>);
 
 /// All that is known before the first instruction.
 pub(super) struct Prepared {
-    pub(super) tree: Tree,
+    pub(super) tree: OwnTree,
     /// Directories that are open, after the root.
     pub(super) preopened: Vec<Fd>,
     /// `argv`.
@@ -74,7 +74,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Failure> {
     let nvram = nvram(channels)?;
     let time = manifest.time.or(nvram.seconds).unwrap_or(0);
-    let new = || Tree::new(channels.iter().map(Channel::alias), manifest.scratch);
+    let new = || OwnTree::new(Tree::new(channels.iter().map(Channel::alias), manifest.scratch));
     let mut tree = names.0.get_or_init(new).clone();
     for (number, path) in channels.trees().map(SourceTree::path).enumerate() {
         let written = channels.exports().find(|export| export.tree() == Some(number));

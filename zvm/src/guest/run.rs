@@ -9,7 +9,7 @@ use super::random::Random;
 use super::stack::stack;
 use super::state::{State, standard_fds};
 use super::stop::Stop;
-use super::tree::Tree;
+use super::tree::OwnTree;
 use super::wasi_fd::filetype;
 use crate::channel::{Changes, Channels};
 use crate::exit::{ExitCode, Failure, Stopped, panic_text};
@@ -48,7 +48,7 @@ pub(crate) struct Ran {
 
 /// What a guest made, after its end.
 #[derive(Debug, Default)]
-pub(crate) struct Files(Option<Tree>);
+pub(crate) struct Files(Option<OwnTree>);
 
 impl Files {
     /// What is to be written for each of the session's exports, in their order.

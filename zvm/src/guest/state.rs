@@ -8,7 +8,7 @@ use super::random::Random;
 use super::rights::Rights;
 use super::stop::Stop;
 use super::strings::Strings;
-use super::tree::{Device, Node, Tree};
+use super::tree::{Device, Node, OwnTree};
 use crate::channel::{Channel, Channels};
 use wasmtime::Memory;
 
@@ -19,7 +19,7 @@ pub(super) struct State {
     /// What kind of file each channel is to the guest, by number.
     pub(super) filetypes: Vec<u8>,
     /// The names of them, and the guest's own files.
-    pub(super) tree: Tree,
+    pub(super) tree: OwnTree,
     /// Its open descriptors.
     pub(super) fds: Fds,
     /// `argv`.

@@ -21,6 +21,7 @@ use area::Area;
 use device::DEVICES;
 use file::Budget;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// What a name stands for. Directories, files and links are places in the tree's list.
@@ -61,6 +62,30 @@ pub(super) struct Tree {
     scratch: Option<Budget>,
     /// Directories whose content is written to providers.
     areas: Vec<Area>,
+}
+
+/// A session's tree: that which all sessions of its manifest begin with, until something of it changes.
+#[derive(Clone, Debug)]
+pub(super) struct OwnTree(Arc<Tree>);
+
+impl OwnTree {
+    pub(super) fn new(tree: Tree) -> OwnTree {
+        OwnTree(Arc::new(tree))
+    }
+}
+
+impl Deref for OwnTree {
+    type Target = Tree;
+
+    fn deref(&self) -> &Tree {
+        &self.0
+    }
+}
+
+impl DerefMut for OwnTree {
+    fn deref_mut(&mut self) -> &mut Tree {
+        Arc::make_mut(&mut self.0)
+    }
 }
 
 #[derive(Clone, Debug)]

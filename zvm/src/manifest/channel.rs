@@ -3,6 +3,7 @@
 use super::lines::{Line, trim};
 use super::{Version, Warning, defect, failure, number};
 use crate::exit::{ExitCode, Failure};
+use std::sync::Arc;
 use vfs_core::{Descriptor, Shown};
 
 /// The most sources that one channel may have: ZeroVM's limit.
@@ -22,7 +23,7 @@ pub struct ChannelSpec {
     /// The descriptors behind it, 1 to [`SOURCES_MAX`].
     pub sources: Vec<String>,
     /// The name that the guest knows it by: an absolute path, unique in the manifest.
-    pub alias: String,
+    pub alias: Arc<str>,
     /// Whether reads have positions: types 1 and 3.
     pub random_get: bool,
     /// Whether writes have positions: types 2 and 3.
@@ -105,7 +106,7 @@ pub(super) fn parse(
     let spec = ChannelSpec {
         line: line.number,
         sources,
-        alias: alias.to_owned(),
+        alias: alias.into(),
         random_get: kind & 1 != 0,
         random_put: kind & 2 != 0,
         limits,

@@ -176,7 +176,7 @@ fn node(singles: &Singles<'_>, version: Version) -> Result<Option<String>, Failu
 
 fn program(singles: &Singles<'_>, version: Version, channels: &[ChannelSpec]) -> Result<String, Failure> {
     if let (None, Version::V20140509) = (singles.get("Program"), version)
-        && let Some(boot) = channels.iter().find(|channel| channel.alias == BOOT_CHANNEL)
+        && let Some(boot) = channels.iter().find(|channel| &*channel.alias == BOOT_CHANNEL)
     {
         return match boot.sources.as_slice() {
             [program] => Ok(program.clone()),

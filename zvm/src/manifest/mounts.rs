@@ -104,7 +104,7 @@ pub(super) fn mark_interactive(lines: &Lines<'_>, channels: &mut [ChannelSpec]) 
                 format_args!("Interactive: {} is given twice", Shown(line.value)),
             ));
         }
-        let Some(channel) = channels.iter_mut().find(|channel| channel.alias == line.value) else {
+        let Some(channel) = channels.iter_mut().find(|channel| &*channel.alias == line.value) else {
             return Err(no_channel(line, line.value));
         };
         if channel.limits.readable() && channel.random_get {
@@ -118,7 +118,7 @@ pub(super) fn mark_interactive(lines: &Lines<'_>, channels: &mut [ChannelSpec]) 
 }
 
 fn readable(line: &Line<'_>, alias: &str, channels: &[ChannelSpec]) -> Result<(), Failure> {
-    match channels.iter().find(|channel| channel.alias == alias) {
+    match channels.iter().find(|channel| &*channel.alias == alias) {
         None => Err(no_channel(line, alias)),
         Some(channel) if !channel.limits.readable() => {
             let text = format!("{}: channel {} cannot be read", line.key, channel.shown_alias());

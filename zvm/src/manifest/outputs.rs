@@ -32,7 +32,7 @@ pub(super) fn mark_partial(lines: &Lines<'_>, channels: &mut [ChannelSpec]) -> R
             channels.iter_mut().for_each(|channel| channel.keep_partial = true);
             continue;
         };
-        match channels.iter_mut().find(|channel| channel.alias == alias) {
+        match channels.iter_mut().find(|channel| &*channel.alias == alias) {
             None => return Err(mounts::no_channel(line, alias)),
             Some(channel) if !channel.limits.writable() => {
                 let text = format!("Partial: channel {} is not written", Shown(alias));

@@ -27,7 +27,8 @@ impl Session {
     /// # Blocking
     /// A minute at most, or until the session's control is cancelled.
     pub fn check(&self, given: &dyn Fn(&str) -> bool) -> Result<(), Failure> {
-        let control = self.control.as_ref().map_or_else(Control::new, Control::follower);
+        let control =
+            self.own.as_ref().or(self.control.as_ref()).map_or_else(Control::new, Control::follower);
         control.set_deadline(Some(Instant::now() + CHECK_MAX));
         let Template { manifest, registry, compiler, program, .. } = &self.template;
         compiler.check_worker(&Stop::new(control.clone()))?;

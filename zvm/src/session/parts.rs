@@ -25,6 +25,7 @@ impl Session {
             invocation: Invocation::default(),
             host_files: HostFiles::default(),
             control: None,
+            own: None,
             permit: None,
             on_end: OnEnd::default(),
         }
@@ -53,6 +54,13 @@ impl Session {
     /// that it has at the start counts as the manifest's Timeout does, whichever comes first.
     pub fn control(mut self, control: &Control) -> Session {
         self.control = Some(control.clone());
+        self
+    }
+
+    /// The same with a control that is this session's alone, and of which nothing but a cancel is wanted: it is the session's own, and not
+    /// followed by one.
+    pub fn own_control(mut self, control: &Control) -> Session {
+        self.own = Some(control.clone());
         self
     }
 
@@ -98,21 +106,21 @@ impl Session {
     /// The session's thread calls it, dropping it included, and it may call nothing of the session but a cancel. A call in
     /// progress cannot be interrupted: if the session is stopped it must come back by itself within two seconds, or the
     /// session is reported without it and its thread stays until it does.
-    pub fn reader(mut self, alias: &str, reader: impl Read + Send + 'static) -> Session {
+    pub fn reader(mut self, alias: impl Into<Arc<str>>, reader: impl Read + Send + 'static) -> Session {
         self.host_files.reader(alias, reader);
         self
     }
 
     /// Puts a writer in the place of a channel's targets, as [`reader`](Session::reader) does. It is flushed when a
     /// session ends well, and just dropped when it fails: the report tells.
-    pub fn writer(mut self, alias: &str, writer: impl Write + Send + 'static) -> Session {
+    pub fn writer(mut self, alias: impl Into<Arc<str>>, writer: impl Write + Send + 'static) -> Session {
         self.host_files.writer(alias, writer);
         self
     }
 
     /// Puts a file with whatever capabilities it has in the place of a channel's sources, as
     /// [`reader`](Session::reader) does: random access, both directions, an end of its own.
-    pub fn file(self, alias: &str, file: Box<dyn File>) -> Session {
+    pub fn file(self, alias: impl Into<Arc<str>>, file: Box<dyn File>) -> Session {
         self.file_with(alias, |_| file)
     }
 
@@ -120,7 +128,7 @@ impl Session {
     /// file that waits or repeats does that only as long as [`Context::status`] lets it.
     pub fn file_with(
         mut self,
-        alias: &str,
+        alias: impl Into<Arc<str>>,
         make: impl FnOnce(&Context) -> Box<dyn File> + Send + 'static,
     ) -> Session {
         self.host_files.file(alias, make);

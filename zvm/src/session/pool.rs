@@ -4,20 +4,29 @@
 //! sleeps between two sessions. A sleeper is woken only where no other is on its way: that one wakes the next if it leaves work in the
 //! queue. So work never waits for a guest that spins, and a burst of sessions costs few wake-ups.
 //!
+//! To wake a thread costs as much as a small session. As long as sessions are short, those that run are left to take what waits, and one
+//! of the sleepers watches: it looks from time to time, and takes what has waited for longer than that.
+//!
 //! Std's locks only, as all that lies on a session's way to its report: see `timer`.
 
-use super::STACK;
+use super::threads::spawn;
+use super::{STACK, THREAD};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use vfs_core::{Code, Error, Result};
 
 /// How long a thread is kept that has nothing to do.
 const KEPT: Duration = Duration::from_secs(30);
+/// How long work may wait for threads that run short sessions, before another takes it; twice that, at the most.
+const PATIENCE: Duration = Duration::from_micros(500);
+/// What a session may take, on the average, to be short: some times as long as a thread takes to wake up.
+const SHORT: Duration = Duration::from_micros(200);
+/// One long session is enough for others to be long too.
+const COUNTED: Duration = Duration::from_millis(10);
 
 /// What a thread does for one session.
 type Work = Box<dyn FnOnce() + Send>;
@@ -55,7 +64,6 @@ struct Shared {
     woken: Condvar,
 }
 
-#[derive(Default)]
 struct State {
     queue: VecDeque<Work>,
     threads: usize,
@@ -65,6 +73,15 @@ struct State {
     wakeups: usize,
     /// Threads that were woken or started, and have not looked into the queue yet.
     coming: usize,
+    /// Those that do some work.
+    running: usize,
+    /// How much work was ever queued, and taken.
+    queued: u64,
+    taken: u64,
+    /// How long a session takes, of late: long until some have shown that they are not.
+    average: Duration,
+    /// One of those that sleep looks from time to time.
+    watching: bool,
     ended: bool,
 }
 
@@ -99,21 +116,22 @@ impl SessionPool {
         let Owner { limit, shared, .. } = &*self.0;
         let mut state = shared.lock();
         state.queue.push_back(Box::new(work));
+        state.queued += 1;
         // A thread for each session that is not over, but no more than there are permits: one whose permit is free looks into the
         // queue soon.
         if state.free() < state.queue.len() && state.threads < *limit as usize {
             let theirs = shared.clone();
-            let thread = thread::Builder::new().name("zvm-session".into()).stack_size(STACK);
             // It looks once the lock is free.
-            if let Err(error) = thread.spawn(move || theirs.work()) {
+            if let Err(error) = spawn(THREAD, STACK, move || theirs.work()) {
                 let work = state.queue.pop_back();
+                state.queued -= 1;
                 drop(state);
                 drop(work);
                 return Err(error);
             }
             state.threads += 1;
             state.coming += 1;
-        } else if state.coming == 0 {
+        } else if state.wants_a_thread() {
             shared.wake(state);
         }
         Ok(())
@@ -161,37 +179,63 @@ impl Shared {
     fn work(&self) {
         let mut state = self.lock();
         state.coming -= 1;
+        let mut takes = !state.is_served();
         loop {
-            if let Some(work) = state.queue.pop_front() {
-                match !state.queue.is_empty() && state.coming == 0 {
+            if takes && let Some(work) = state.queue.pop_front() {
+                state.taken += 1;
+                state.running += 1;
+                match !state.queue.is_empty() && state.wants_a_thread() {
                     true => self.wake(state),
                     false => drop(state),
                 }
+                let start = Instant::now();
                 work();
+                let took = start.elapsed();
                 state = self.lock();
+                state.running -= 1;
+                state.average = (7 * state.average + took.min(COUNTED)) / 8;
                 continue;
             }
             state.asleep += 1;
-            state = match self.sleep(state) {
-                Some(state) => state,
+            (state, takes) = match self.sleep(state) {
+                Some(woken) => woken,
                 None => return,
             };
             state.coming -= 1;
         }
     }
 
-    /// Waits for a wake-up; `None`: the thread ends.
-    fn sleep<'s>(&'s self, state: MutexGuard<'s, State>) -> Option<MutexGuard<'s, State>> {
+    /// Waits for a wake-up, or as the one that watches for work that has waited too long, and says whether to take some; `None`: the
+    /// thread ends.
+    fn sleep<'s>(&'s self, mut state: MutexGuard<'s, State>) -> Option<(MutexGuard<'s, State>, bool)> {
         let idle = |state: &mut State| state.wakeups == 0 && !state.ended;
-        let slept = self.woken.wait_timeout_while(state, KEPT, idle);
-        let (mut state, _) = slept.unwrap_or_else(PoisonError::into_inner);
-        if state.wakeups > 0 {
-            state.wakeups -= 1;
-            return Some(state);
+        let mut active = state.is_served();
+        loop {
+            let watches = active && !state.watching;
+            let (queued, taken) = (state.queued, state.taken);
+            state.watching |= watches;
+            let time = if watches { PATIENCE } else { KEPT };
+            let slept = self.woken.wait_timeout_while(state, time, idle);
+            (state, _) = slept.unwrap_or_else(PoisonError::into_inner);
+            state.watching &= !watches;
+            if state.wakeups > 0 {
+                state.wakeups -= 1;
+                let takes = !state.is_served();
+                return Some((state, takes));
+            }
+            if state.ended || !watches {
+                state.asleep -= 1;
+                state.threads -= 1;
+                return None;
+            }
+            // Some of what waited then waits still.
+            if state.taken < queued {
+                state.asleep -= 1;
+                state.coming += 1;
+                return Some((state, true));
+            }
+            active = state.taken > taken;
         }
-        state.asleep -= 1;
-        state.threads -= 1;
-        None
     }
 }
 
@@ -199,6 +243,34 @@ impl State {
     /// How many threads will look into the queue without ending a session first.
     fn free(&self) -> usize {
         self.asleep + self.coming
+    }
+
+    /// Whether those that run will soon take what waits.
+    fn is_served(&self) -> bool {
+        self.running > 0 && self.average < SHORT
+    }
+
+    /// Whether a sleeper is to be woken for what waits.
+    fn wants_a_thread(&self) -> bool {
+        self.coming == 0 && !(self.watching && self.is_served())
+    }
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            queue: VecDeque::new(),
+            threads: 0,
+            asleep: 0,
+            wakeups: 0,
+            coming: 0,
+            running: 0,
+            queued: 0,
+            taken: 0,
+            average: COUNTED,
+            watching: false,
+            ended: false,
+        }
     }
 }
 
@@ -215,6 +287,7 @@ mod tests {
     use std::cell::RefCell;
     use std::sync::Barrier;
     use std::sync::mpsc::{Sender, channel};
+    use std::thread;
 
     #[test]
     fn no_more_permits_are_given_than_may_be_in_use() {
@@ -263,6 +336,29 @@ mod tests {
             together.wait();
         }
         assert!(pool.0.shared.lock().threads <= ALL);
+    }
+
+    /// Those that run short sessions are left to take what waits, but not for long: the one that watches takes it.
+    #[test]
+    fn work_does_not_wait_behind_work_that_is_long_among_short_ones() {
+        const ALL: usize = 5;
+        let pool = SessionPool::new(ALL as u32);
+        let together = Arc::new(Barrier::new(ALL + 1));
+        let (sender, runs) = channel();
+        for _ in 0..20 {
+            pool.0.shared.lock().average = Duration::ZERO;
+            for _ in 0..ALL {
+                let (together, permit, sender) = (together.clone(), permit(&pool), sender.clone());
+                pool.run(move || {
+                    sender.send(()).unwrap();
+                    together.wait();
+                    drop(permit);
+                })
+                .unwrap();
+            }
+            (0..ALL).for_each(|_| runs.recv_timeout(Duration::from_secs(60)).unwrap());
+            together.wait();
+        }
     }
 
     /// One whose predecessor has a report, and may not have left its thread yet.

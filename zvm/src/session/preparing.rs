@@ -1,5 +1,6 @@
 //! A template's program, read and compiled ahead of any session.
 
+use super::threads::spawn;
 use super::watch::{OnEnd, Watch};
 use super::work::Work;
 use super::{STACK, Template, claim_process, timer};
@@ -8,7 +9,6 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Control, Error};
 
@@ -40,8 +40,7 @@ impl Template {
         if cancel.is_err() {
             return Err(Failure::stopped(Stopped::Cancelled, None));
         }
-        let thread = thread::Builder::new().name("zvm-prepare".into()).stack_size(STACK);
-        let spawned = thread.spawn(move || {
+        let spawned = spawn("zvm-prepare", STACK, move || {
             let result = catch_unwind(AssertUnwindSafe(|| work.prepare())).unwrap_or_else(|panic| {
                 Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
             });

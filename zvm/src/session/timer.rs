@@ -4,12 +4,12 @@
 //! It runs before the first session does, calls no provider, and takes std's locks only: a thread that starts, or waits for one
 //! of parking_lot's for the first time, needs the loader's lock, which a library keeps whose constructor does not return.
 
+use super::threads::spawn;
 use crate::guest::nudge;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::PerProcess;
 
@@ -99,7 +99,7 @@ impl Timer {
         let timer = TIMER.get_or_make(Timer::default);
         let mut schedule = timer.lock();
         if !schedule.started {
-            thread::Builder::new().name("zvm-timer".into()).stack_size(STACK).spawn(|| timer.run())?;
+            spawn("zvm-timer", STACK, || timer.run())?;
             schedule.started = true;
         }
         while !schedule.runs {

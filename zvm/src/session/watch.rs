@@ -1,5 +1,6 @@
 //! Sees to it that a session is reported in time, whatever holds its thread: the timer looks after one that is stopped.
 
+use super::threads::spawn;
 use super::timer::{self, TICK, Timed};
 use crate::channel::Meter;
 use crate::exit::{ExitCode, Failure};
@@ -7,7 +8,6 @@ use crate::guest::{Reason, Stop};
 use crate::report::{CpuTime, Report};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Control, OnCancel};
 
@@ -257,8 +257,7 @@ impl Timed for Watch {
             return;
         }
         let control = self.stop.control().clone();
-        let thread = thread::Builder::new().name("zvm-cancel".into()).stack_size(STACK);
-        if thread.spawn(move || control.cancel()).is_err() {
+        if spawn("zvm-cancel", STACK, move || control.cancel()).is_err() {
             self.stop.control().cancel();
         }
     }

@@ -229,7 +229,7 @@ fn a_cancel_ends_a_read_in_progress_and_the_counters_show_it() {
     let meters = channels.meters();
     let reader = thread::spawn(move || x(&mut channels).read_at(&mut [0], 0));
     waiting.recv_timeout(LONG).unwrap();
-    assert_eq!((meters[3].alias.as_str(), meters[3].counts().gets), ("/x", 1));
+    assert_eq!((&*meters[3].alias, meters[3].counts().gets), ("/x", 1));
     control.cancel();
     let CallError::Failed(failure) = reader.join().unwrap().unwrap_err() else { panic!() };
     assert_eq!(failure.exit(), ExitCode::Stopped);

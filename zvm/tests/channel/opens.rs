@@ -173,7 +173,7 @@ fn handles_follow_the_aliases_and_meters_the_handles() {
     let aliases: Vec<&str> = channels.iter().map(|channel| channel.alias()).collect();
     assert_eq!(aliases, ["/dev/stdin", "/dev/stdout", "/dev/stderr", "/x"]);
     let meters = channels.meters();
-    assert_eq!(meters[3].alias, "/x");
+    assert_eq!(&*meters[3].alias, "/x");
     assert!(meters.iter().all(|meter| meter.network), "`test` is no scheme of this machine");
     assert_eq!((channels.len(), channels.handle_of("/y")), (4, None));
 }

@@ -89,7 +89,7 @@ fn a_size_is_set_within_the_quota() {
     let meters = channels.meters();
     let channel = x(&mut channels);
     assert_eq!(channel.set_size(9), Err(Code::EDQUOT.into()));
-    assert!(meters.iter().any(|meter| meter.alias == "/x" && meter.exhausted() == [Quota::PutSize]));
+    assert!(meters.iter().any(|meter| &*meter.alias == "/x" && meter.exhausted() == [Quota::PutSize]));
     assert_eq!(channel.set_size(2), Ok(()));
     assert_eq!(channel.allocate(1, 1), Ok(()));
     assert_eq!(channel.size(), Ok(2), "an allocation never shrinks");

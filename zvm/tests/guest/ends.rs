@@ -294,7 +294,7 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     assert_eq!(end(&report), (4, "timeout: channel /dev/stdin: read odd:deaf", None));
     let took = start.elapsed();
     assert!(took >= Duration::from_secs(2) && took < Duration::from_secs(10), "{took:?}");
-    let written = report.channels.iter().find(|channel| channel.alias == "/dev/stdout").unwrap().counts;
+    let written = report.channels.iter().find(|channel| &*channel.alias == "/dev/stdout").unwrap().counts;
     assert_eq!((written.puts, written.put_bytes), (1, 7), "the counters are told all the same");
     let note =
         "provider `odd`, which ignores its cancel (channel /dev/stdin: read odd:deaf), keeps its thread";

@@ -58,7 +58,7 @@ fn what_was_made_is_written_with_its_folders_and_reported() {
     ];
     assert_eq!(vault.content(), expected);
     let line = report.channels.last().unwrap();
-    let counts = (line.alias.as_str(), line.counts.puts, line.counts.put_bytes, line.counts.gets);
+    let counts = (&*line.alias, line.counts.puts, line.counts.put_bytes, line.counts.gets);
     assert_eq!((counts, output(&report)), (("/out", 5, 5, 0), OutputState::Committed));
     assert_eq!(report.notes, [""; 0]);
     // All are written, then all are committed, in the order in which they were first opened.

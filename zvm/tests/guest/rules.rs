@@ -173,7 +173,8 @@ fn rule_23_one_call_is_one_get_or_put_however_many_buffers() {
     let report = job.run(&crate::script::program(
         &(buffers.to_owned() + "fd_read 0 64 2 8\n fd_write 1 64 2 8\n read 0 99"),
     ));
-    let counts = |alias: &str| report.channels.iter().find(|channel| channel.alias == alias).unwrap().counts;
+    let counts =
+        |alias: &str| report.channels.iter().find(|channel| &*channel.alias == alias).unwrap().counts;
     let (read, written) = (counts("/dev/stdin"), counts("/dev/stdout"));
     assert_eq!((read.gets, read.get_bytes, written.puts, written.put_bytes), (2, 20, 1, 10));
 }

@@ -256,7 +256,7 @@ fn quotas_are_sums_over_all_files() {
     // b.txt, then the listing of a and deep.txt: 3 gets, and 2 reads: 5 bytes, and 2 of the other's 4.
     assert_eq!(job.log(), [4, 5, 5, 2, DQUOT, 0, DQUOT]);
     let tree = report.channels.last().unwrap();
-    assert_eq!((tree.alias.as_str(), tree.counts.gets, tree.counts.get_bytes), ("/data", 5, 7));
+    assert_eq!((&*tree.alias, tree.counts.gets, tree.counts.get_bytes), ("/data", 5, 7));
     assert_eq!(format!("{:?}", tree.exhausted), "[Gets]");
     assert!(tree.network, "grove is not one of the local schemes");
 }

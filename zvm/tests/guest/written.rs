@@ -219,7 +219,7 @@ fn quotas_are_what_would_be_changed() {
     assert_eq!((end(&report), job.log()), ((0, "ok"), vec![4, 5, 3, DQUOT, 0, DQUOT, DQUOT, DQUOT, DQUOT]));
     assert_eq!(vault.content()[1..3], ["root/a=hello\0\0\0", "root/b/"]);
     let line = report.channels.last().unwrap();
-    assert_eq!((line.alias.as_str(), format!("{:?}", line.exhausted).as_str()), ("/data", "[Puts, PutSize]"));
+    assert_eq!((&*line.alias, format!("{:?}", line.exhausted).as_str()), ("/data", "[Puts, PutSize]"));
     assert_eq!((line.counts.puts, line.counts.put_bytes), (2, 8));
     // `a` is opened and read to be copied; `b` and `b/d` are listed.
     assert_eq!((line.counts.gets, line.counts.get_bytes), (4, 5));
@@ -264,7 +264,7 @@ fn two_trees_of_one_provider_are_written_side_by_side() {
     let report = job.run(&script::program(&script));
     assert_eq!((end(&report), job.log()), ((0, "ok"), vec![4, 0, XDEV, 5, 1, ROFS, 6]));
     assert_eq!(vault.content(), ["out/", "out/y=", "root/", "root/b/", "root/b/x=", "root/c/"]);
-    let lines: Vec<&str> = report.channels[3..].iter().map(|line| line.alias.as_str()).collect();
+    let lines: Vec<&str> = report.channels[3..].iter().map(|line| &*line.alias).collect();
     assert_eq!(lines, ["/b", "/c", "/old", "/out"]);
 }
 

@@ -34,7 +34,7 @@ pub struct OpenFile {
     pub(super) file: Box<dyn File>,
     pub(super) capabilities: Capabilities,
     pub(super) control: Control,
-    pub(super) shown: String,
+    pub(super) shown: Arc<str>,
     pub(super) ending: Ending,
     pub(super) promises: Promises,
     pub(super) write_failed: AtomicBool,
@@ -59,6 +59,11 @@ impl OpenFile {
 
     /// The descriptor for messages.
     pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The same, to be kept without a copy.
+    pub fn shown_shared(&self) -> &Arc<str> {
         &self.shown
     }
 

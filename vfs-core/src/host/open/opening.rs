@@ -50,7 +50,7 @@ impl OpenFile {
     /// EBADF: it cannot be read or written as the flags say. ENOTSUP: flags other than READ, WRITE and hints. ECANCELED, ETIMEDOUT: the
     /// control ended before or meanwhile.
     pub fn own(
-        shown: impl Into<String>,
+        shown: impl Into<Arc<str>>,
         options: &OpenOptions,
         make: impl FnOnce(&Context) -> Box<dyn File>,
     ) -> Result<OpenFile> {
@@ -70,7 +70,7 @@ impl OpenFile {
         Ok(open)
     }
 
-    fn of(file: Box<dyn File>, shown: impl Into<String>, control: Control) -> OpenFile {
+    fn of(file: Box<dyn File>, shown: impl Into<Arc<str>>, control: Control) -> OpenFile {
         OpenFile {
             capabilities: file.capabilities(),
             file,

@@ -1,13 +1,26 @@
-//! Signals of the host are the host's: no thread of the library takes one.
+//! Threads of the library's. Signals of the host are the host's: none of them takes one.
+#![expect(unsafe_code, reason = "no safe crate in use changes a thread's signal mask")]
 
+use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::thread;
 
 /// Those that a thread raises by what it does: a guest's faults, which the engine takes. Blocked, they would end the process.
 const RAISED: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
-/// Calls a function that starts threads: they inherit this mask, whatever the host's thread has blocked.
-pub fn blocked<T>(call: impl FnOnce() -> T) -> T {
+/// Starts a thread, which ends by itself.
+///
+/// # Errors
+/// The system has no more.
+pub(super) fn spawn(name: &str, stack: usize, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let thread = thread::Builder::new().name(name.into()).stack_size(stack);
+    signals_blocked(|| thread.spawn(work)).map(drop)
+}
+
+/// Calls a function that starts threads, or has a provider start some: they inherit this thread's mask, which blocks all signals
+/// but those that a guest's faults raise.
+pub fn signals_blocked<T>(call: impl FnOnce() -> T) -> T {
     let _restore = Restore::block();
     call()
 }
