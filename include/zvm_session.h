@@ -243,10 +243,11 @@ typedef struct zvm_channel {
 int32_t ZVFS_CALL zvm_session_channel(zvm_session *session, const char *alias, const zvm_channel *channel, zvfs_error *err);
 
 /* Looks for what would make the session fail, before it runs: for a server that checks its configuration. Opens no channel and runs
- * nothing. The program is read, if it was supplied or is a file, and must be what a guest can be (with a `worker`, a program's text is
- * not looked at); the worker must compile; each source of a channel that was not supplied, of a tree and of an export must have a
- * provider that is allowed and loads. The session stays as it was. Waits for that, a minute at most. Codes as of
- * zvm_template_prepare, EACCES also for a provider; the message has the manifest's line. */
+ * nothing. The program is read, if it was supplied or is a file, must be what a guest can be, and must start within the manifest's
+ * Memory (with a `worker`, a program's text is not looked at); the worker must compile; each source of a channel that was not
+ * supplied, of a tree and of an export must have a provider that is allowed and loads. The session stays as it was. Waits for that,
+ * a minute at most. Codes as of zvm_template_prepare, for a provider too; ENOMEM: the Memory is too small. The message has the
+ * manifest's line. */
 int32_t ZVFS_CALL zvm_session_check(zvm_session *session, zvfs_error *err);
 
 /* Runs the session, and waits for its end: the manifest's Timeout and some seconds more at most. Returns 0 if there is a report,
@@ -321,8 +322,9 @@ int32_t ZVFS_CALL zvm_template_source(zvm_template *shared, uint64_t index, zvm_
 
 /* Reads and compiles the program now, and runs nothing; else the first session does that within its own Timeout. Waits for that, an
  * hour at most, or until the template is freed. A failure is not kept: the next session tries again. ENOENT: no such program.
- * EINVAL: not a program that can run here. EACCES: it may not be opened. ENOMEM, EIO: the compiler failed. ECANCELED: the template
- * was freed meanwhile. */
+ * EINVAL: not a program that can run here. EPROTONOSUPPORT: no provider serves its scheme. EACCES: the provider is not allowed, or
+ * lets nobody open it; others: as zvfs_registry_open. ENOMEM, EIO: the compiler failed. ECANCELED: the template was freed
+ * meanwhile. */
 int32_t ZVFS_CALL zvm_template_prepare(zvm_template *shared, zvfs_error *err);
 
 /* Makes a session of a template. It is like any other, and outlives the template if need be. */

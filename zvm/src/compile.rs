@@ -143,17 +143,19 @@ impl Compiler {
         Ok(Compiled { program, notes })
     }
 
-    /// What can be said against a program before it is compiled. Its text is for the worker to read, if there is one.
+    /// What can be said against a program before it is compiled, or the bytes that its guest starts with. Its text is for the worker to
+    /// read, if there is one: then 0.
     ///
     /// # Errors
     /// As [`program`](Compiler::program).
-    pub(crate) fn check(&self, bytes: &[u8], entry: &str) -> Result<(), Failure> {
+    pub(crate) fn check(&self, bytes: &[u8], entry: &str) -> Result<u64, Failure> {
         if Form::of(bytes)? == Form::Text && self.worker.is_some() {
-            return Ok(());
+            return Ok(0);
         }
         let binary = binary(bytes)?;
-        look(&binary, Some(entry), self.functions)?;
-        features::check(&binary)
+        let least = look(&binary, Some(entry), self.functions)?;
+        features::check(&binary)?;
+        Ok(least)
     }
 
     /// Whether the worker compiles, if there is one.
@@ -249,8 +251,9 @@ fn compile(bytes: &[u8], functions: u64) -> Result<Vec<u8>, Failure> {
     artifact::compile(&binary)
 }
 
-/// Looks at a program in binary form, in linear time: what is refused here costs no compiler.
-fn look(binary: &[u8], entry: Option<&str>, functions: u64) -> Result<(), Failure> {
+/// Looks at a program in binary form, in linear time: what is refused here costs no compiler. Returns the bytes that its guest starts
+/// with.
+fn look(binary: &[u8], entry: Option<&str>, functions: u64) -> Result<u64, Failure> {
     limits::check(binary, functions)?;
     interface::check(binary, entry)
 }

@@ -49,6 +49,7 @@ pub(crate) use fuzz::channels as fuzz_channels;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use fuzz::{archive as fuzz_archive, calls as fuzz_calls};
 pub(crate) use linker::{PREVIEW1, signature};
+pub(crate) use memory_budget::TABLE_ELEMENT;
 pub(crate) use pool::Pool;
 pub use prepare::Invocation;
 pub(crate) use prepare::Names;

@@ -73,6 +73,8 @@ pub struct Manifest {
     pub program: String,
     /// The guest's memory in bytes, 1 to 4 GiB.
     pub memory: u64,
+    /// Where that stands.
+    pub(crate) memory_line: usize,
     /// The time that the session gets, at least 1 s.
     pub timeout: Duration,
     /// The session's own name among its job's.
@@ -167,6 +169,18 @@ impl Manifest {
         let manifest = read.map_err(|failure| failure.noting(&warnings[..ignored]))?;
         warnings.sort_by_key(|warning| warning.line);
         Ok(Manifest { warnings, ..manifest })
+    }
+
+    /// Holds the size of the memory against what the program starts with, in bytes.
+    ///
+    /// # Errors
+    /// [`ExitCode::Memory`]: it is too small.
+    pub(crate) fn check_memory(&self, least: u64) -> Result<(), Failure> {
+        if self.memory >= least {
+            return Ok(());
+        }
+        let text = format!("Memory: {} bytes are too few: the program starts with {least}", self.memory);
+        Err(failure(ExitCode::Memory, self.memory_line, text))
     }
 
     /// The function of the program that is called.

@@ -340,13 +340,14 @@ fn string(text: String) -> CString {
 
 /// A failure that no report tells of.
 pub fn error(failure: &Failure) -> Error {
-    let code = match failure.exit() {
-        ExitCode::Missing => Code::ENOENT,
-        ExitCode::Stopped => Code::ECANCELED,
-        ExitCode::Memory => Code::ENOMEM,
-        ExitCode::Io => Code::EIO,
-        ExitCode::Manifest => Code::EACCES,
-        _ => Code::EINVAL,
+    let code = match (failure.exit(), failure.code()) {
+        (ExitCode::Missing, _) => Code::ENOENT,
+        (ExitCode::Stopped, _) => Code::ECANCELED,
+        (ExitCode::Memory, _) => Code::ENOMEM,
+        (_, Some(code)) => code,
+        (ExitCode::Io, None) => Code::EIO,
+        (ExitCode::Manifest, None) => Code::EACCES,
+        (_, None) => Code::EINVAL,
     };
     Error::new(code, failure.text().to_owned())
 }

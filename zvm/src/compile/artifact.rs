@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, TryLockError};
 use std::thread;
 use wasmtime::Module;
 
@@ -46,8 +46,18 @@ pub(super) fn name(program: &[u8; 32]) -> Result<[u8; 32], Failure> {
 }
 
 /// Compiles a program in binary form.
+///
+/// The engine's threads are one compilation's at a time. They take from one queue: what came second would wait there for the whole
+/// of a large program, so it is compiled on its own thread.
 pub(super) fn compile(binary: &[u8]) -> Result<Vec<u8>, Failure> {
-    let compiled = match can_start(pool()) {
+    static THREADS: Mutex<()> = Mutex::new(());
+    let turn = match THREADS.try_lock() {
+        Ok(turn) => Some(turn),
+        // A compilation that panicked is over too.
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    };
+    let compiled = match turn.is_some() && can_start(pool()) {
         true => engine().map_err(no_engine)?.precompile_module(binary),
         // The engine's pool of threads panics where one cannot be started.
         false => single_threaded().map_err(no_engine)?.precompile_module(binary),

@@ -3,29 +3,32 @@
 
 use super::{bad, limits};
 use crate::exit::{Failure, one_line};
-use crate::guest::{INITIALIZE, PREVIEW1, may_return, missing, signature, unfit};
+use crate::guest::{INITIALIZE, PREVIEW1, TABLE_ELEMENT, may_return, missing, signature, unfit};
 use std::ops::ControlFlow;
 use vfs_core::Shown;
 use wasmparser::{
     CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, TypeSectionReader, ValType,
 };
 
+/// A page of memory, in bytes.
+const PAGE: u64 = 65536;
 /// What is said of whatever else is imported.
 const ONLY: &str = "a guest can import the functions of wasi_snapshot_preview1 only (docs/wasi.md)";
 
 /// Holds a program in binary form against what a guest can import and has to export: its memory, and the function that a session
-/// calls, unless nobody knows that yet.
+/// calls, unless nobody knows that yet. Returns the bytes that it starts with, as a guest's budget counts them.
 ///
 /// # Errors
 /// What doesn't fit, with what to build instead. What the sections say of each other is the engine's to check.
-pub(super) fn check(binary: &[u8], entry: Option<&str>) -> Result<(), Failure> {
+pub(super) fn check(binary: &[u8], entry: Option<&str>) -> Result<u64, Failure> {
     let mut module = Module { entry, ..Module::default() };
     for payload in Parser::new(0).parse_all(binary) {
         if module.read(payload.map_err(limits::malformed)?)?.is_break() {
             break;
         }
     }
-    module.exports()
+    module.exports()?;
+    Ok(module.least)
 }
 
 /// What is known of a program, section by section.
@@ -39,6 +42,8 @@ struct Module<'a> {
     /// What is exported under the name of `entry`.
     called: Option<(ExternalKind, u32)>,
     exports_memory: bool,
+    /// What its memory and its tables have from the start, in bytes.
+    least: u64,
     /// `_initialize`, which a library has instead of `_start`.
     is_reactor: bool,
 }
@@ -68,6 +73,13 @@ impl Module<'_> {
                     if memory.memory64 {
                         return Err(bad("its memory has 64-bit addresses: build it for wasm32"));
                     }
+                    self.least = self.least.saturating_add(memory.initial.saturating_mul(PAGE));
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    let elements = table.map_err(limits::malformed)?.ty.initial;
+                    self.least = self.least.saturating_add(elements.saturating_mul(TABLE_ELEMENT as u64));
                 }
             }
             Payload::ExportSection(section) => {

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::manifest::START;
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[path = "../../tests/worker/bombs.rs"]
 mod bombs;
@@ -37,6 +39,35 @@ fn what_is_no_program_is_refused_and_told_why() {
         assert!(text.contains(words), "{program:?}: {text}");
         assert!(!text.contains('\n'), "{text}");
     }
+}
+
+/// A stranger's report: while a program of 60,000 functions was compiled, requests to others waited until their Timeout.
+#[test]
+fn a_large_program_holds_up_no_small_one() {
+    let mut large = String::from("(module (memory (export \"memory\") 1) (func (export \"_start\"))");
+    (0..4_000).for_each(|number| {
+        large += &format!("(func (param i32) (result i32) local.get 0 i32.const {number} i32.mul)");
+    });
+    large += ")";
+    let whole = thread::spawn(move || {
+        let start = Instant::now();
+        compiled(&large).unwrap();
+        start.elapsed()
+    });
+    let mut longest = Duration::ZERO;
+    for number in 0.. {
+        if whole.is_finished() {
+            break;
+        }
+        let start = Instant::now();
+        let small = format!(
+            "(module (memory (export \"memory\") 1) (data (i32.const 0) \"{number}\") (func (export \"_start\")))"
+        );
+        compiled(&small).unwrap();
+        longest = longest.max(start.elapsed());
+    }
+    let whole = whole.join().unwrap();
+    assert!(2 * longest < whole, "a small one took {longest:?}, the large one {whole:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use vfs_core::Code;
 use wasmtime::{Error, ResourceLimiter, Result};
 
 /// What a table element is counted as: the engine keeps a pointer for each, and what hangs on it.
-const TABLE_ELEMENT: usize = 16;
+pub(crate) const TABLE_ELEMENT: usize = 16;
 
 /// One budget for linear memory and tables.
 #[derive(Debug)]

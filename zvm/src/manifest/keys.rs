@@ -76,6 +76,7 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
         version,
         program: program(&singles, version, &channels)?,
         memory,
+        memory_line: singles.get("Memory").map_or(0, |line| line.number),
         digest,
         timeout: timeout(&singles)?,
         node,

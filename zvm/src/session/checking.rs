@@ -16,7 +16,7 @@ impl Session {
     /// guest's: for a server that checks its configuration.
     ///
     /// - The program is read, if it was given or lies on this machine, and is what a guest can be, but for its text where a
-    ///   [`Worker`](crate::Worker) would read that.
+    ///   [`Worker`](crate::Worker) would read that; and what it starts with fits into the manifest's Memory.
     /// - The worker compiles: a program of nothing.
     /// - For each source of a channel, a tree or an export the registry has a provider that may load, and loads it. Channels that were given have no
     ///   sources, and neither do those that `given` says will be.
@@ -32,17 +32,19 @@ impl Session {
         control.set_deadline(Some(Instant::now() + CHECK_MAX));
         let Template { manifest, registry, compiler, program, .. } = &self.template;
         compiler.check_worker(&Stop::new(control.clone()))?;
-        match program.bytes() {
+        let least = match program.bytes() {
             Some(given) => compiler.check(given, manifest.entry())?,
             None if is_local(&manifest.program) => {
                 let bytes = read_program(&self.template, &control, &|_| {})?;
-                compiler.check(&bytes, manifest.entry())?;
+                compiler.check(&bytes, manifest.entry())?
             }
             None => {
                 let options = OpenOptions::default().control(&control);
                 registry.info(&manifest.program, &options).map_err(|error| no_program(&error))?;
+                0
             }
-        }
+        };
+        manifest.check_memory(least)?;
         let given = |alias: &str| self.host_files.has(alias) || given(alias);
         Channels::find_providers(manifest, registry, &control, &given)
     }
