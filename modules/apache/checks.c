@@ -3,8 +3,11 @@
 #include "checked.h"
 #include "settings.h"
 #include <apr_strings.h>
+#include <http_config.h>
 #include <http_core.h>
 #include <http_log.h>
+#include <string.h>
+#include <strings.h>
 #include <unistd.h>
 #include <unixd.h>
 
@@ -35,6 +38,42 @@ static int say(server_rec *server, const struct checked_fault *fault, const stru
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* ---- A handler without a manifest ------------------------------------------------------------------------------- */
+
+static bool is_directive(const ap_directive_t *directive, const char *name) { return strcasecmp(directive->directive, name) == 0; }
+
+/* Whether requests are answered by guests where this directive stands. */
+static bool names_handler(apr_pool_t *pool, const ap_directive_t *directive) {
+    const char *words = directive->args;
+    return (is_directive(directive, "SetHandler") || is_directive(directive, "AddHandler")) &&
+           strcmp(ap_getword_conf(pool, &words), "zvm-handler") == 0;
+}
+
+static bool has_manifest(const ap_directive_t *directive) {
+    while (directive && !is_directive(directive, "ZvmManifest")) directive = directive->next;
+    return directive != NULL;
+}
+
+/* Says which directives in these sections name the handler, where neither the section nor one around it names a manifest. Returns whether
+ * there is one. Another section may apply to the same requests and name it, so where there is any manifest that is no error. */
+static bool find_handlers(apr_pool_t *pool, server_rec *server, const ap_directive_t *directive, bool is_served) {
+    bool found = false;
+    is_served = is_served || has_manifest(directive);
+    for (; directive; directive = directive->next) {
+        if (!is_served && names_handler(pool, directive)) {
+            found = true;
+            ap_log_error(APLOG_MARK, server_settings.sites ? APLOG_WARNING : APLOG_EMERG, 0, server,
+                         "zvm: line %d of %s: %s %s: no ZvmManifest stands in this section or around it: requests here are answered by "
+                         "500, unless another section names one",
+                         directive->line_num, directive->filename, directive->directive, directive->args);
+        }
+        if (find_handlers(pool, server, directive->first_child, is_served)) found = true;
+    }
+    return found;
+}
+
+/* ---- Both ------------------------------------------------------------------------------------------------------- */
+
 int checks_run(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary, server_rec *server) {
     const struct named_site *site, **sites;
     const struct checked_user as = user();
@@ -44,6 +83,7 @@ int checks_run(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary
     (void)configuration, (void)log;
     /* A server reads its configuration twice when it starts. A restart that nobody checked goes on: the children say what they find. */
     if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
+    if (find_handlers(temporary, server, ap_conftree, false) && !server_settings.sites) return HTTP_INTERNAL_SERVER_ERROR;
     for (site = server_settings.sites; site; site = site->next) count++;
     if (count == 0) return OK;
     places = apr_pcalloc(temporary, count * sizeof *places);

@@ -165,8 +165,8 @@ static int handle(request_rec *r) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: no ZvmManifest applies to %s", r->uri);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    sessions = settings->sessions >= 0 ? settings->sessions : DEFAULT_SESSIONS;
-    queue = settings->queue >= 0 ? settings->queue : DEFAULT_QUEUE;
+    sessions = settings->sessions.number >= 0 ? settings->sessions.number : DEFAULT_SESSIONS;
+    queue = settings->queue.number >= 0 ? settings->queue.number : DEFAULT_QUEUE;
     if ((status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK)) != OK) return status;
     if (!site_enter(settings->site, sessions, queue, r->server->timeout)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "zvm: %d sessions run and %d requests wait: refused", sessions, queue);

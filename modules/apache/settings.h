@@ -28,10 +28,17 @@ struct server_settings {
     struct named_site *sites;
 };
 
+/* A number that a directive says. */
+struct count {
+    int number;                      /* -1: not set */
+    const ap_directive_t *directive; /* in this section */
+};
+
 /* Of a place: <Location>, <Directory>, .htaccess is not asked. */
 struct place_settings {
-    struct site *site;  /* NULL: no manifest */
-    int sessions, queue; /* -1: not set */
+    struct site *site;              /* NULL: no manifest */
+    const ap_directive_t *manifest; /* in this section */
+    struct count sessions, queue;
 };
 
 enum { DEFAULT_SESSIONS = 8, DEFAULT_QUEUE = 8 };

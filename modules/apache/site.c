@@ -45,6 +45,7 @@ const char *site_read(apr_pool_t *pool, const char *file, struct site **out) {
     zvm_session_free(session);
     site->file = file;
     pthread_mutex_init(&site->lock, NULL);
+    pthread_mutex_init(&site->making, NULL);
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&site->left, &clock);
@@ -54,7 +55,8 @@ const char *site_read(apr_pool_t *pool, const char *file, struct site **out) {
     return NULL;
 }
 
-/* With the lock held, so that a program is compiled once; whoever needs it meanwhile waits for it. */
+/* With `making` held, so that a program is compiled once. Those who wait for it have room to run: the others are told that there is
+ * none, instead of taking the child's threads until it is done. */
 static int32_t make_template(struct site *site, zvm_host *host, zvfs_error *err) {
     zvm_session_options options = {.struct_size = sizeof options, .host = host};
     zvm_template *made;
@@ -70,9 +72,9 @@ static int32_t make_template(struct site *site, zvm_host *host, zvfs_error *err)
 
 int32_t site_session(struct site *site, zvm_host *host, zvm_session **out, zvfs_error *err) {
     int32_t code;
-    pthread_mutex_lock(&site->lock);
+    pthread_mutex_lock(&site->making);
     code = make_template(site, host, err);
-    pthread_mutex_unlock(&site->lock);
+    pthread_mutex_unlock(&site->making);
     return code ? code : zvm_template_session(site->shared, out, err);
 }
 

@@ -13,16 +13,17 @@ struct site {
     const char *file; /* for messages */
     const char *manifest;
     apr_size_t size;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of running and waiting */
     pthread_cond_t left;
-    zvm_template *shared; /* NULL: nobody has needed it yet */
     int running, waiting;
+    pthread_mutex_t making; /* of shared */
+    zvm_template *shared;   /* NULL: nobody has needed it yet */
 };
 
 /* Reads and checks a manifest, in the parent process too: nothing of it is opened or run. Returns NULL, or what is wrong. */
 const char *site_read(apr_pool_t *pool, const char *file, struct site **out);
 
-/* Makes a session. The first one of a process has the program compiled. Returns 0 or a negative code. */
+/* Makes a session, for which there is room. The first one of a process has the program compiled. Returns 0 or a negative code. */
 int32_t site_session(struct site *site, zvm_host *host, zvm_session **out, zvfs_error *err);
 
 /* Counts a session in, for as long as fewer than `sessions` run, else waits; `queue` requests may do that, until the timeout. False:

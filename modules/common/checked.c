@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* pipe2, initgroups */
 #endif
 #include "checked.h"
+#include "compiler.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -36,24 +37,6 @@ unsigned long checked_line(const char **message) {
 
 /* ---- The process ------------------------------------------------------------------------------------------------ */
 
-static int64_t ZVFS_CALL never_read(void *arg, void *buf, uint64_t n) {
-    (void)arg, (void)buf, (void)n;
-    return -ZVFS_EIO;
-}
-
-static int64_t ZVFS_CALL never_written(void *arg, const void *buf, uint64_t n) {
-    (void)arg, (void)buf, (void)n;
-    return -ZVFS_EIO;
-}
-
-/* Says that the server will supply the standard channels. */
-static int32_t supply(zvm_session *session, zvfs_error *err) {
-    const zvm_channel in = {.struct_size = sizeof in, .read = never_read}, out = {.struct_size = sizeof out, .write = never_written};
-    int32_t code = zvm_session_channel(session, "/dev/stdin", &in, err);
-    if (!code) code = zvm_session_channel(session, "/dev/stdout", &out, err);
-    return code ? code : zvm_session_channel(session, "/dev/stderr", &out, err);
-}
-
 /* What of a host's options is at fault when it cannot be made. */
 static enum checked_part part_of_host(const zvm_host_options *options) {
     zvm_host_options one = {.struct_size = sizeof one, .configuration = options->configuration};
@@ -63,17 +46,15 @@ static enum checked_part part_of_host(const zvm_host_options *options) {
     return CHECKED_CACHE;
 }
 
-/* What a check's message is about. */
-static enum checked_part part_of(const char *message, unsigned long line) {
-    static const char compiler[] = "compile the program by ";
-    if (line) return CHECKED_MANIFEST;
-    return strncmp(message, compiler, sizeof compiler - 1) == 0 ? CHECKED_WORKER : CHECKED_PROGRAM;
+/* What a check's failure is about, in a message without a line of the manifest. */
+static enum checked_part part_of(zvm_host *host, int32_t code) {
+    return code == -ZVFS_EIO && compiler_check(host, NULL) ? CHECKED_WORKER : CHECKED_PROGRAM;
 }
 
 /* The library says which folders it has searched, and cannot know who would name them. */
 static void say_who_configures(const struct checked_place *place, zvfs_error *err) {
     size_t size = strlen(err->message);
-    if (place->host.configuration || !strstr(err->message, "unknown scheme `")) return;
+    if (place->host.configuration || err->code != ZVFS_EPROTONOSUPPORT) return;
     snprintf(err->message + size, sizeof err->message - size, "; no operator's file is named here: set %s", place->configured_by);
 }
 
@@ -82,13 +63,16 @@ static enum checked_part check_place(const struct checked_place *place, unsigned
     const char *message = err->message;
     zvm_session *session;
     enum checked_part part = CHECKED_NOTHING;
+    int32_t code;
     if (zvm_host_new(&place->host, &options.host, err)) return part_of_host(&place->host);
     if (zvm_session_new(place->manifest, place->manifest_size, &options, &session, err)) {
         part = CHECKED_MANIFEST;
     } else {
-        if ((place->program && zvm_session_program(session, place->program, place->program_size, err)) || supply(session, err) ||
-            zvm_session_check(session, err)) {
-            part = part_of(message, checked_line(&message));
+        code = place->program ? zvm_session_program(session, place->program, place->program_size, err) : 0;
+        if (!code) code = compiler_supply(session, err);
+        if (!code) code = zvm_session_check(session, err);
+        if (code) {
+            part = checked_line(&message) ? CHECKED_MANIFEST : part_of(options.host, code);
             say_who_configures(place, err);
         }
         zvm_session_free(session);

@@ -13,6 +13,7 @@
  */
 #include "module.h"
 #include "call.h"
+#include "compiler.h"
 #include "pool.h"
 #include "program.h"
 #include "provider.h"
@@ -24,8 +25,8 @@ enum { VERSION = 1 };
 
 struct module module;
 
-const char *who_configures(const char *message) {
-    if (module.options.config || !strstr(message, "unknown scheme `")) return "";
+const char *who_configures(const zvfs_error *err) {
+    if (module.options.config || err->code != ZVFS_EPROTONOSUPPORT) return "";
     return "; no operator's file is named: give the module the argument config";
 }
 
@@ -36,8 +37,6 @@ int reply_error(RedisModuleCtx *ctx, const char *code, const char *format, ...) 
     va_start(arguments, format);
     vsnprintf(line + size, sizeof line - (size_t)size, format, arguments);
     va_end(arguments);
-    size = (int)strlen(line);
-    snprintf(line + size, sizeof line - (size_t)size, "%s", who_configures(line));
     for (char *each = line; *each; each++)
         if ((unsigned char)*each < ' ') *each = ' ';
     return RedisModule_ReplyWithError(ctx, line);
@@ -67,6 +66,17 @@ static void ZVFS_CALL log_line(void *unused, uint32_t level, const char *text) {
     RedisModule_Log(module.ctx, level <= ZVFS_LOG_WARNING ? "warning" : "notice", "%s", text);
 }
 
+/* How much nicer than the server its guests and compilers are: unless somebody says so, enough that they get what it leaves of the
+ * cores. */
+static int niceness(RedisModuleCtx *ctx) {
+    if (module.options.nice != NICE_NOT_SAID) return (int)module.options.nice;
+    if (pool_may_be_nice()) return NICE_DEFAULT;
+    RedisModule_Log(ctx, "warning",
+                    "guests share the cores with the server, which may not set priorities: add SystemCallFilter=setpriority to its unit, "
+                    "or say nice 0");
+    return 0;
+}
+
 /* What the sessions share. Returns REDIS_OK, or REDIS_ERR once the log says what is wrong. */
 static int make_host(RedisModuleCtx *ctx) {
     const struct options *options = &module.options;
@@ -79,7 +89,9 @@ static int make_host(RedisModuleCtx *ctx) {
                              .jobs = (uint64_t)options->threads,
                              .flags = ZVM_HOST_POOLED};
     zvfs_error err = {.struct_size = sizeof err};
-    int32_t code = zvm_host_new(&host, &module.host, &err);
+    int32_t code;
+    pool_set_niceness(niceness(ctx));
+    code = zvm_host_new(&host, &module.host, &err);
     if (code == -ZVFS_ENOMEM) {
         /* Slower, and nothing else. */
         RedisModule_Log(ctx, "warning", "%s: each session maps its own", err.message);
@@ -90,22 +102,16 @@ static int make_host(RedisModuleCtx *ctx) {
         RedisModule_Log(ctx, "warning", "%s", err.message);
         return REDIS_ERR;
     }
+    if (options->worker && compiler_check(module.host, &err)) {
+        RedisModule_Log(ctx, "warning", "argument worker: %s", err.message);
+        return REDIS_ERR;
+    }
     return REDIS_OK;
-}
-
-/* How much nicer than the server its guests are: unless somebody says so, enough that they get what it leaves of the cores. */
-static int niceness(RedisModuleCtx *ctx) {
-    if (module.options.nice != NICE_NOT_SAID) return (int)module.options.nice;
-    if (pool_may_be_nice()) return NICE_DEFAULT;
-    RedisModule_Log(ctx, "warning",
-                    "guests share the cores with the server, which may not set priorities: add SystemCallFilter=setpriority to its unit, "
-                    "or say nice 0");
-    return 0;
 }
 
 static int make_threads(RedisModuleCtx *ctx) {
     const struct options *options = &module.options;
-    int failed = pool_start((unsigned)options->threads, (unsigned)options->queue, niceness(ctx));
+    int failed = pool_start((unsigned)options->threads, (unsigned)options->queue);
     if (failed) RedisModule_Log(ctx, "warning", "start %lld threads: %s", options->threads, strerror(failed));
     return failed ? REDIS_ERR : REDIS_OK;
 }

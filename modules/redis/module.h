@@ -23,8 +23,9 @@ __attribute__((format(printf, 3, 4)))
 #endif
 int reply_error(RedisModuleCtx *ctx, const char *code, const char *format, ...);
 
-/* What follows a message of libzvm's: it says which folders it has searched for a provider, and cannot know who would name them. */
-const char *who_configures(const char *message);
+/* What follows libzvm's message of an error: it says which folders it has searched for a provider, and cannot know who would name
+ * them. */
+const char *who_configures(const zvfs_error *err);
 
 /* Whether the user of this context administers the server. Redis 7.0 puts no command of a module into a category: MODULE LIST, which is in
  * those of administrators, stands for ours. */

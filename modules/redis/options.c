@@ -54,11 +54,14 @@ static int read_number(RedisModuleCtx *ctx, const struct number *number, const c
 }
 
 static int read_path(RedisModuleCtx *ctx, const char *name, const char *text, char **place) {
+    if (*place) {
+        RedisModule_Log(ctx, "warning", "argument %s: given twice: `%s` and `%s`", name, *place, text);
+        return REDIS_ERR;
+    }
     if (text[0] != '/') {
         RedisModule_Log(ctx, "warning", "argument %s: `%s` is not an absolute path", name, text);
         return REDIS_ERR;
     }
-    free(*place);
     *place = strdup(text);
     return *place ? REDIS_OK : REDIS_ERR;
 }

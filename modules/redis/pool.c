@@ -37,9 +37,15 @@ bool pool_may_be_nice(void) {
     return child > 0 && status == 0;
 }
 
+void pool_set_niceness(int by) { niceness = by; }
+
+void pool_be_nice(void) {
+    if (niceness) be_nicer(niceness);
+}
+
 static void *work(void *unused) {
     (void)unused;
-    if (niceness) be_nicer(niceness);
+    pool_be_nice();
     pthread_mutex_lock(&lock);
     for (;;) {
         struct call *call;
@@ -68,12 +74,11 @@ static void block_signals(sigset_t *before) {
     pthread_sigmask(SIG_BLOCK, &all, before);
 }
 
-int pool_start(unsigned count, unsigned queue, int nice_value) {
+int pool_start(unsigned count, unsigned queue) {
     sigset_t before;
     int failed = 0;
     stopping = false;
     queue_limit = queue;
-    niceness = nice_value;
     thread_count = 0;
     threads = calloc(count, sizeof *threads);
     if (!threads) return ENOMEM;

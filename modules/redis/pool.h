@@ -7,7 +7,13 @@
 #include <stdbool.h>
 
 /* Starts the threads. Returns 0 or an errno number. */
-int pool_start(unsigned threads, unsigned queue, int nice_value);
+int pool_start(unsigned threads, unsigned queue);
+
+/* Says how much nicer than the server its threads are, and whatever else of the module's computes. */
+void pool_set_niceness(int by);
+
+/* Makes the calling thread, and those that it starts, so much nicer. */
+void pool_be_nice(void);
 
 /* Whether the system lets a process of this server be nicer than it is: under a filter of system calls that may end it, which a process
  * made for that finds out. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "program.h"
 #include "module.h"
+#include "pool.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -124,9 +125,20 @@ static atomic_uint loadings;
 
 unsigned program_loading(void) { return atomic_load(&loadings); }
 
+/* Whether calls can run: what no call could open is an error here, and not each call's; then the program is compiled. */
+static int32_t prepare(const struct program *program, zvfs_error *err) {
+    zvm_session *session;
+    int32_t code = zvm_template_session(program->shared, &session, err);
+    if (code) return code;
+    code = zvm_session_check(session, err);
+    zvm_session_free(session);
+    return code ? code : zvm_template_prepare(program->shared, err);
+}
+
 static void *compile(void *data) {
     struct loading *loading = data;
-    loading->failed = zvm_template_prepare(loading->program->shared, &loading->error) != 0;
+    pool_be_nice();
+    loading->failed = prepare(loading->program, &loading->error) != 0;
     RedisModule_UnblockClient(loading->client, loading);
     return NULL;
 }
@@ -136,7 +148,7 @@ static int reply_load(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     (void)argv, (void)argc;
     if (!loading->failed)
         loading->failed = check_name_is_free(loading->program->name, loading->replace, &loading->error) != 0;
-    if (loading->failed) return reply_error(ctx, "ERR", "zvm.load: %s", loading->error.message);
+    if (loading->failed) return reply_error(ctx, "ERR", "zvm.load: %s%s", loading->error.message, who_configures(&loading->error));
     add(loading->program);
     loading->program = NULL;
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
@@ -234,12 +246,12 @@ int program_load_file(RedisModuleCtx *ctx, const char *name, const char *file) {
     manifest = read_file(ctx, file);
     if (!manifest.data) return REDIS_ERR;
     program = make(name, strlen(name), manifest, &err);
-    if (program && check_name_is_free(program->name, false, &err) == 0 && zvm_template_prepare(program->shared, &err) == 0) {
+    if (program && check_name_is_free(program->name, false, &err) == 0 && prepare(program, &err) == 0) {
         add(program);
         return REDIS_OK;
     }
     free_program(program);
-    RedisModule_Log(ctx, "warning", "argument load: %s: %s%s", file, err.message, who_configures(err.message));
+    RedisModule_Log(ctx, "warning", "argument load: %s: %s%s", file, err.message, who_configures(&err));
     return REDIS_ERR;
 }
 

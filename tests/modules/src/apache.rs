@@ -1,5 +1,6 @@
 //! Apache with the module in it, and a client that says each byte itself.
 
+use crate::gate::large_program;
 use crate::process::{children, descriptors, peak};
 use crate::{WASM_TOOLS, build, guest, sanitizers};
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,7 +60,15 @@ impl Apache {
     /// # Errors
     /// It did not start: what it said.
     pub fn try_start(manifests: &[(&str, &str, &str)]) -> Result<Apache, String> {
-        Apache::launch(manifests, &library(), &[])
+        Apache::launch(manifests, "", &library(), &[])
+    }
+
+    /// A server that has no manifests, with these lines of configuration.
+    ///
+    /// # Errors
+    /// It did not start: what it said.
+    pub fn without_manifests(lines: &str) -> Result<Apache, String> {
+        Apache::launch(&[], lines, &library(), &[])
     }
 
     /// A server whose module is built with AddressSanitizer and UndefinedBehaviorSanitizer: see [`findings`](Apache::findings).
@@ -68,7 +77,7 @@ impl Apache {
     /// It does not start.
     pub fn sanitized(manifests: &[(&str, &str, &str)]) -> Apache {
         let library = build::module("apache", "mod_zvm-sanitized.so", &sanitizers::VARIABLES);
-        Apache::launch(manifests, &library, &sanitizers::environment()).unwrap()
+        Apache::launch(manifests, "", &library, &sanitizers::environment()).unwrap()
     }
 
     /// Ends a sanitized server; what the sanitizers found, but leaks that are not the module's.
@@ -82,6 +91,7 @@ impl Apache {
 
     fn launch(
         manifests: &[(&str, &str, &str)],
+        lines: &str,
         library: &Path,
         environment: &[(&str, String)],
     ) -> Result<Apache, String> {
@@ -96,6 +106,7 @@ impl Apache {
         fs::set_permissions(at("sanitizer"), Permissions::from_mode(0o777)).unwrap();
         fs::copy(guest("tests/modules/guests/cgi.c"), at("guests/cgi.wasm")).unwrap();
         fs::write(at("guests/elsewhere"), "static").unwrap();
+        fs::write(at("guests/large.wat"), large_program()).unwrap();
         let operator = format!(
             "provider-path = [{:?}]\n[provider.file]\nsettings = {{ root = [{:?}] }}\n",
             built(),
@@ -103,7 +114,7 @@ impl Apache {
         );
         fs::write(at("zvfs.toml"), operator).unwrap();
         let (port, tls_port) = (free_port(), free_port());
-        let mut places = String::new();
+        let mut places = lines.to_owned();
         for (name, more, lines) in manifests {
             fs::write(at(name), manifest(more, &at("guests"))).unwrap();
             let file = at(name).display().to_string();
@@ -117,11 +128,18 @@ impl Apache {
             .replace("@USER@", user)
             .replace("@MODULES@", MODULES)
             .replace("@MODULE@", library.to_str().unwrap())
-            .replace("@FOLDER@", folder.path().to_str().unwrap())
             .replace("@HTTP@", &port.to_string())
             .replace("@HTTPS@", &tls_port.to_string())
             .replace("@CERTIFICATE@", good.certificate_file().to_str().unwrap())
             .replace("@KEY@", good.key_file().to_str().unwrap())
+            .replace(
+                "@CONFIGURATION@",
+                match places.contains("ZvmConfiguration") {
+                    true => "",
+                    false => "ZvmConfiguration @FOLDER@/zvfs.toml",
+                },
+            )
+            .replace("@FOLDER@", folder.path().to_str().unwrap())
             .replace("@PLACES@", &places);
         let sanitizer = at("sanitizer").display().to_string();
         let file = at("apache2.conf");
@@ -162,6 +180,11 @@ impl Apache {
     /// What it logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("error.log")).unwrap()
+    }
+
+    /// What it said before it had a log.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("stderr")).unwrap()
     }
 
     /// What it logged of requests.
@@ -271,8 +294,9 @@ fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
 
 /// A manifest with these lines; those that it must have, and they lack, are added.
 fn manifest(more: &str, guests: &Path) -> String {
-    let mut text = format!("Version = 20140509\nMemory = 4m, 0\n{more}\n");
+    let mut text = format!("Version = 20140509\n{more}\n");
     for (has, line) in [
+        ("Memory", "Memory = 4m, 0"),
         ("Program", "Program = $FOLDER/cgi.wasm"),
         ("Timeout", "Timeout = 100"),
         ("/dev/stdin", "Channel = /dev/null, /dev/stdin, 0, 1000000000, 10g, 0, 0"),

@@ -6,12 +6,14 @@
 //! | `apache` | Apache, and a client that says each byte itself |
 //! | `nginx` | nginx, and requests to it |
 //! | `redis` | Redis, and a client of its protocol |
+//! | `gate` | a compiler that waits |
 //! | `process` | what a process of a server holds |
 //! | `sanitizers` | a module with sanitizers, in a server without |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 pub mod apache;
 mod build;
+pub mod gate;
 pub mod nginx;
 pub mod process;
 pub mod redis;

@@ -45,7 +45,8 @@ impl Redis {
         have(&["redis-server", "make", "cc"]) && have(&crate::WASM_TOOLS)
     }
 
-    /// A server, with these arguments of its own and of the module's. The operator's file allows `file:` below the server's folder.
+    /// A server, with these arguments of its own and of the module's. The operator's file, unless they name one, allows `file:` below the
+    /// server's folder.
     /// Its guests are no nicer than others, so that they get on where those keep the cores busy.
     ///
     /// # Panics
@@ -117,7 +118,7 @@ impl Redis {
         arguments.extend(ports);
         arguments.extend(server);
         arguments.extend(["--loadmodule", library.to_str().unwrap()]);
-        if has_operators_file {
+        if has_operators_file && !module.contains(&"config") {
             arguments.extend(["config", &config]);
         }
         arguments.extend(module);
@@ -200,8 +201,9 @@ impl Redis {
 
 /// A manifest with these lines; those that it must have, and they lack, are added.
 pub fn manifest(more: &str) -> String {
-    let mut text = format!("Version = 20140509\nProgram = /given\nMemory = 4m, 0\n{more}\n");
+    let mut text = format!("Version = 20140509\nProgram = /given\n{more}\n");
     for (has, line) in [
+        ("Memory", "Memory = 4m, 0"),
         ("Timeout", "Timeout = 60"),
         ("/dev/stdin", "Channel = redis:empty, /dev/stdin, 0, 9, 9, 0, 0"),
         ("/dev/stdout", "Channel = redis:reply, /dev/stdout, 0, 0, 0, 1000000, 1m"),

@@ -12,10 +12,26 @@ fn a_wrong_configuration_is_said_with_its_line() {
     }
     for (manifest, lines, words) in [
         ("Timeout = never", "", "MANIFEST"),
-        ("", "ZvmManifest /does/not/exist", "read /does/not/exist"),
+        ("", "</Location>\n<Location /other>\nZvmManifest /does/not/exist", "read /does/not/exist"),
         ("", "ZvmSessions 0", "is not a number from 1"),
         ("", "ZvmWorker /bin/true", "not allowed"),
+        // Which of two counts, nobody could see.
+        ("", "ZvmManifest /does/not/exist", "ZvmManifest: stands in line "),
+        ("", "ZvmSessions 1\nZvmSessions 2", "ZvmSessions: stands in line "),
+        ("", "ZvmQueue 1\nZvmQueue 1", "ZvmQueue: stands in line "),
+        (
+            "",
+            "</Location>\nZvmConfiguration /a\nZvmConfiguration /b\n<Location /other>",
+            "ZvmConfiguration: stands in line ",
+        ),
+        ("", "</Location>\nZvmWorker /a\nZvmWorker /b\n<Location /other>", "already, with `/a`: remove one"),
+        (
+            "",
+            "</Location>\nZvmCache /a /b\nZvmCache /a /b\n<Location /other>",
+            "already, with `/a /b`: remove one",
+        ),
         // What the children would find.
+        ("Memory = 1k, 0", "", "MANIFEST 2: Memory: 1024 bytes are too few: the program starts with "),
         ("Program = $FOLDER/elsewhere", "", "ZvmManifest: "),
         ("Program = $FOLDER/elsewhere", "", "bad program: neither"),
         ("Program = $FOLDER/nowhere", "", "nowhere"),
@@ -38,6 +54,28 @@ fn a_wrong_configuration_is_said_with_its_line() {
         let said = Apache::try_start(&[("guest", manifest, lines)]).err().unwrap();
         assert!(said.contains(words) && said.contains("line "), "{lines}: {said}");
     }
+}
+
+/// A stranger's report: it passed, and each request was answered by 500.
+#[test]
+fn a_handler_without_a_manifest_is_said_with_its_line() {
+    if !Apache::is_here() {
+        return;
+    }
+    let said =
+        Apache::without_manifests("<Location /bare>\nSetHandler zvm-handler\n</Location>\n").err().unwrap();
+    assert!(
+        said.contains("SetHandler zvm-handler: no ZvmManifest stands in this section or around it"),
+        "{said}"
+    );
+    // Another section may have one for it.
+    let lines = "</Location>\n<Location /bare>\nSetHandler \"zvm-handler\"\n</Location>\n<Location /other>";
+    let apache = Apache::start(&[("guest", "", lines)]);
+    assert!(apache.said().contains("SetHandler \"zvm-handler\": no ZvmManifest stands"), "{}", apache.said());
+    assert_eq!(apache.said().matches("no ZvmManifest stands").count(), 1, "{}", apache.said());
+    let lines = "<If \"true\">\nSetHandler zvm-handler\n</If>";
+    let apache = Apache::start(&[("guest", "", lines)]);
+    assert!(!apache.said().contains("no ZvmManifest stands"), "{}", apache.said());
 }
 
 /// The children's rights are not the parent's: what root may read, and they may not, is found too.

@@ -84,6 +84,7 @@ fn a_wrong_configuration_is_found_before_anything_starts() {
         // What is a line of the manifest, by the operator's own words.
         ("zvm_channel 'x'; }", "zvm_channel", "`x` is not a descriptor"),
         ("zvm_timeout 0; }", "zvm_timeout", "Timeout: 0 "),
+        ("zvm_memory 1k; }", "zvm_memory", "Memory: 1024 bytes are too few: the program starts with "),
         ("zvm_memory 8g; }", "zvm_memory", "Memory: 8589934592 is out of range"),
         ("zvm_args \"a\\nb\"; }", "zvm_args", "has a line break"),
         ("zvm_manifest @CGI@; }", "zvm_manifest", "MANIFEST "),

@@ -7,6 +7,9 @@ use zvfs_modules_tests::guest;
 use zvfs_modules_tests::redis::{Redis, Reply, manifest};
 use zvfs_test_support::built;
 
+/// A program that does nothing.
+const EMPTY: &str = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
+
 #[test]
 fn the_example_counts() {
     if !Redis::is_here() {
@@ -74,6 +77,34 @@ fn what_no_call_could_open_is_refused_at_load() {
     assert_eq!(client.call(&["ZVM.LIST"]), Reply::Array(vec![]));
 }
 
+/// A stranger's report: such programs were loaded, and each call failed.
+#[test]
+fn what_no_provider_serves_and_what_does_not_fit_is_refused_at_load() {
+    if !Redis::is_here() {
+        return;
+    }
+    let redis = Redis::start(&[], &[]);
+    let mut client = redis.client();
+    for (line, words) in [
+        (
+            "Channel = nosuch://host/x, /x, 0, 9, 9, 0, 0",
+            ["MANIFEST 3: channel /x: ", "unknown scheme `nosuch`"],
+        ),
+        (
+            "Channel = http://127.0.0.1:1/x, /x, 0, 9, 9, 0, 0",
+            ["MANIFEST 3: channel /x: ", "`http` is not allowed"],
+        ),
+        ("Memory = 1k, 0", ["MANIFEST 3: Memory: ", "the program starts with 65536"]),
+    ] {
+        let text = manifest(line);
+        client.call(&["ZVM.LOAD", "odd", &text, "PROGRAM", EMPTY]).is_error("ERR", &words);
+    }
+    // Nobody looks for what it leads to.
+    let text = manifest("Channel = /does/not/exist, /x, 0, 9, 9, 0, 0");
+    assert_eq!(client.call(&["ZVM.LOAD", "later", &text, "PROGRAM", EMPTY]), ok());
+    assert_eq!(client.call(&["ZVM.LIST"]), Reply::Array(vec![Reply::bulk("later")]));
+}
+
 #[test]
 fn a_call_gives_the_keys_and_arguments_that_the_manifest_names() {
     if !Redis::is_here() {
@@ -122,8 +153,10 @@ fn without_an_operators_file_errors_say_which_argument_names_it() {
     let redis = Redis::without_operators_file(&["nice", "0"]).unwrap();
     let mut client = redis.client();
     client.call(&["ZVM.LOAD", "tool", &manifest("")]).is_error("ERR", &["unknown scheme", hint]);
-    redis.load("reads", "Channel = /etc/hostname, /file, 0, 9, 9, 0, 0");
-    client.call(&["ZVM.CALL", "reads", "0", "say", "x"]).is_error("ZVM", &["unknown scheme", hint]);
+    let reads = manifest("Channel = /etc/hostname, /file, 0, 9, 9, 0, 0");
+    client
+        .call(&["ZVM.LOAD", "reads", &reads, "PROGRAM", EMPTY])
+        .is_error("ERR", &["MANIFEST 3: channel /file: ", "unknown scheme", hint]);
     let file = redis.at("manifest");
     fs::write(&file, manifest("")).unwrap();
     let said = Redis::without_operators_file(&["load", "tool", &file]).err().unwrap();
@@ -147,8 +180,7 @@ fn programs_are_checked_when_they_are_loaded() {
     client.call(&["ZVM.LOAD", "new", &text, "PROGRAMM", "x"]).is_error("ERR", &["write ZVM.LOAD"]);
     assert_eq!(client.call(&["ZVM.LIST"]), Reply::Array(vec![Reply::bulk("tool")]));
     // A replaced one keeps its running calls.
-    let empty = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
-    assert_eq!(client.call(&["ZVM.LOAD", "tool", &text, "REPLACE", "PROGRAM", empty]), ok());
+    assert_eq!(client.call(&["ZVM.LOAD", "tool", &text, "REPLACE", "PROGRAM", EMPTY]), ok());
     assert_eq!(client.call(&["ZVM.CALL", "tool", "0", "say", "x"]), Reply::bulk(""));
     let Reply::Array(info) = client.call(&["ZVM.INFO", "tool"]) else { panic!("no ZVM.INFO") };
     assert_eq!(info[1], Reply::bulk(&text));
@@ -167,6 +199,9 @@ fn arguments_of_the_module_are_checked() {
         (&["value-limit", "1t"], "`1t` is not a number"),
         (&["colour", "red"], "argument `colour`: unknown"),
         (&["worker", "zvfs"], "not an absolute path"),
+        (&["worker", "/nope"], "argument worker: compile the program by /nope: "),
+        (&["worker", "/bin/true"], "argument worker: compile the program by /bin/true: "),
+        (&["config", "/a", "config", "/b"], "argument config: given twice: `/a` and `/b`"),
         (&["load", "x"], "load NAME FILE"),
         (&["load", "x", "/does/not/exist"], "read /does/not/exist"),
         (&["cache-folder", "/tmp/x"], "cache-folder and cache-key go together: cache-key is missing"),
