@@ -9,6 +9,7 @@
  *     manifest.c     a location's directives as a manifest
  *     check.c        whether the workers can use what the configuration says
  *     guest.c        what a location's requests share in a worker: the program, and how many run and wait
+ *     compile.c      programs, compiled beside the event loop
  *     request.c      a request from its body to its answer, on the event loop
  *     body.c         the request's body, on its way to the guest
  *     outcome.c      what the guest says and how it ends, for the log and for the answer
@@ -87,12 +88,14 @@ void ngx_http_zvm_jobs_exit(void);
 
 /* Makes a job and its session, with its three standard channels. NULL: failed, and logged. */
 ngx_http_zvm_job_t *ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log);
-/* NGX_BUSY: sessions that were left behind have all places. NGX_ERROR: failed. Both are logged. */
-ngx_int_t ngx_http_zvm_job_start(ngx_http_zvm_job_t *job, ngx_log_t *log);
+/* Has it start, before the event loop waits again; else calls ngx_http_zvm_unstarted. */
+void ngx_http_zvm_job_start(ngx_http_zvm_job_t *job);
 /* Stops a session whose answer nobody wants. */
 void ngx_http_zvm_job_stop(ngx_http_zvm_job_t *job);
 /* Frees a job that is over, or never started. */
 void ngx_http_zvm_job_free(ngx_http_zvm_job_t *job);
+/* From another thread: has the event loop look for what has news. */
+void ngx_http_zvm_wake(void);
 
 /* guest.c */
 
@@ -106,6 +109,10 @@ struct ngx_http_zvm_guest_s {
     ngx_str_t fault; /* why this worker cannot run it; as the rest, a worker's */
     zvm_host *host;
     zvm_template *template; /* NULL: `fault` says why */
+    ngx_http_zvm_guest_t *next; /* among those that are compiled: compile.c's, as the next two */
+    zvfs_error unprepared; /* what became of it */
+    unsigned compiling:1;
+    unsigned ready:1; /* sessions need not wait for a compiler */
     ngx_uint_t sessions; /* how many may run at once in a worker */
     ngx_uint_t queue; /* how many may wait */
     ngx_uint_t running;
@@ -118,6 +125,24 @@ void ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests);
 void ngx_http_zvm_guests_exit(ngx_array_t *guests);
 /* Called for a job with news: frees what is over, lets the next request run, and tells the job's own. */
 void ngx_http_zvm_news(ngx_http_zvm_job_t *job);
+/* Called for a job whose session could not be started. 503: those that were left behind have all places. */
+void ngx_http_zvm_unstarted(ngx_http_zvm_job_t *job, ngx_int_t status, const char *why);
+/* Whether a session may begin. */
+ngx_uint_t ngx_http_zvm_guest_is_free(ngx_http_zvm_guest_t *guest);
+/* Lets those that wait begin, as many as may. */
+void ngx_http_zvm_guest_next(ngx_http_zvm_guest_t *guest);
+/* Ends those that wait: they can never begin. */
+void ngx_http_zvm_guest_refuse(ngx_http_zvm_guest_t *guest, const char *why);
+
+/* compile.c */
+
+/* Has a guest's program compiled, unless that is on its way. Its requests wait meanwhile, and those of others do not. One that fails is
+ * tried again for the next request. */
+void ngx_http_zvm_compile(ngx_http_zvm_guest_t *guest, ngx_log_t *log);
+/* Called on the event loop when it was woken. */
+void ngx_http_zvm_compiled(ngx_log_t *log);
+/* Called when no template is left: ends the threads. */
+void ngx_http_zvm_compilers_exit(void);
 
 /* directives.c */
 
@@ -227,7 +252,7 @@ struct ngx_http_zvm_ctx_s {
     off_t left; /* bytes that the answer may still have; -1: any number */
     ngx_uint_t said; /* what the header lines say once: of header_field.h, HEADER_... */
     zvm_session *session; /* that has ended: its report stays for the log */
-    ngx_str_t state; /* of that report */
+    ngx_str_t state; /* of that report, or why there is none */
     unsigned waiting:1;
     unsigned body_closed:1;
     unsigned failed:1;
@@ -239,6 +264,8 @@ struct ngx_http_zvm_ctx_s {
 ngx_int_t ngx_http_zvm_handler(ngx_http_request_t *r);
 /* More of the body may have come. */
 void ngx_http_zvm_read_event(ngx_http_request_t *r);
+/* Finalizes a request whose session cannot begin. */
+void ngx_http_zvm_refuse(ngx_http_zvm_ctx_t *ctx, ngx_int_t status, const char *why);
 /* The request's turn has come, or its job has news. Either may finalize it. */
 void ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx);
 void ngx_http_zvm_advance(ngx_http_zvm_ctx_t *ctx);

@@ -2,54 +2,47 @@
 #include "ngx_http_zvm.h"
 
 
+static ngx_int_t ngx_http_zvm_guest_compare(const void *one, const void *two);
 static void ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_cycle_t *cycle);
 static int32_t ngx_http_zvm_guest_host(ngx_http_zvm_guest_t *guest, ngx_log_t *log, zvfs_error *error);
 static ngx_uint_t ngx_http_zvm_guests_have_compiler(ngx_array_t *guests);
-static void *ngx_http_zvm_guests_prepare(void *data);
-static void ngx_http_zvm_guest_next(ngx_http_zvm_guest_t *guest);
-
-
-/* What is compiled at a worker's start, beside its event loop. */
-static struct {
-    pthread_t     thread;
-    ngx_array_t  *guests; /* NULL: there is no thread */
-    ngx_log_t    *log;
-} preparing;
 
 
 void
 ngx_http_zvm_guests_init(ngx_cycle_t *cycle, ngx_array_t *guests)
 {
-    int                     err;
-    sigset_t                all, before;
     ngx_uint_t              i;
     ngx_http_zvm_guest_t  **known;
 
     known = guests->elts;
 
-    for (i = 0; i < guests->nelts; i++) {
-        ngx_http_zvm_guest_init(known[i], cycle);
-    }
-
-    preparing.log = cycle->log;
+    /* As they are compiled: the smallest first. */
+    ngx_sort(known, guests->nelts, sizeof(ngx_http_zvm_guest_t *), ngx_http_zvm_guest_compare);
 
     /* A worker has no children but the compilers, which libzvm waits for: nginx would take their ends from it. */
     if (ngx_http_zvm_guests_have_compiler(guests)) {
         (void) signal(SIGCHLD, SIG_DFL);
     }
 
-    /* The worker's signals are its event loop's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    err = pthread_create(&preparing.thread, NULL, ngx_http_zvm_guests_prepare, guests);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    for (i = 0; i < guests->nelts; i++) {
+        ngx_http_zvm_guest_init(known[i], cycle);
 
-    if (err) {
-        ngx_log_error(NGX_LOG_ERR, cycle->log, err, "zvm: pthread_create() failed: the first requests compile the programs");
-        return;
+        if (!known[i]->ready) {
+            ngx_http_zvm_compile(known[i], cycle->log);
+        }
     }
+}
 
-    preparing.guests = guests;
+
+static ngx_int_t
+ngx_http_zvm_guest_compare(const void *one, const void *two)
+{
+    size_t  a, b;
+
+    a = (*(ngx_http_zvm_guest_t *const *) one)->program.len;
+    b = (*(ngx_http_zvm_guest_t *const *) two)->program.len;
+
+    return (a > b) - (a < b);
 }
 
 
@@ -83,6 +76,9 @@ ngx_http_zvm_guest_init(ngx_http_zvm_guest_t *guest, ngx_cycle_t *cycle)
 failed:
 
     zvm_template_free(template);
+
+    /* There is nothing to wait for. */
+    guest->ready = 1;
 
     ngx_log_error(NGX_LOG_ERR, cycle->log, 0, "zvm: \"%V\": %s: requests are answered by 500", &guest->name, error.message);
 
@@ -145,47 +141,11 @@ ngx_http_zvm_guests_exit(ngx_array_t *guests)
         zvm_template_free(known[i]->template);
     }
 
-    if (preparing.guests != NULL) {
-        (void) pthread_join(preparing.thread, NULL);
-        preparing.guests = NULL;
-    }
+    ngx_http_zvm_compilers_exit();
 
     for (i = 0; i < guests->nelts; i++) {
         zvm_host_free(known[i]->host);
     }
-}
-
-
-/* A guest that cannot be prepared is tried again by each request, which then gets the error. */
-static void *
-ngx_http_zvm_guests_prepare(void *data)
-{
-    int32_t                 code;
-    ngx_uint_t              i;
-    zvfs_error              error;
-    ngx_array_t            *guests = data;
-    ngx_http_zvm_guest_t  **known;
-
-    known = guests->elts;
-
-    for (i = 0; i < guests->nelts; i++) {
-        if (known[i]->template == NULL) {
-            continue;
-        }
-
-        code = zvm_template_prepare(known[i]->template, &error);
-
-        /* The worker leaves. */
-        if (code == -ZVFS_ECANCELED || code == -ZVFS_EBADF) {
-            break;
-        }
-
-        if (code != 0) {
-            ngx_log_error(NGX_LOG_ERR, preparing.log, 0, "zvm: prepare \"%V\": %s", &known[i]->name, error.message);
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -230,18 +190,76 @@ ngx_http_zvm_news(ngx_http_zvm_job_t *job)
 }
 
 
-static void
+void
+ngx_http_zvm_unstarted(ngx_http_zvm_job_t *job, ngx_int_t status, const char *why)
+{
+    ngx_connection_t      *c;
+    ngx_http_zvm_ctx_t    *ctx;
+    ngx_http_zvm_guest_t  *guest;
+
+    guest = job->guest;
+    guest->running--;
+
+    ctx = job->ctx;
+
+    if (ctx != NULL) {
+        c = ctx->request->connection;
+        ngx_http_set_log_request(c->log, ctx->request);
+
+        ngx_http_zvm_refuse(ctx, status, why);
+        ngx_http_run_posted_requests(c);
+    }
+
+    ngx_http_zvm_job_free(job);
+    ngx_http_zvm_guest_next(guest);
+}
+
+
+ngx_uint_t
+ngx_http_zvm_guest_is_free(ngx_http_zvm_guest_t *guest)
+{
+    return guest->ready && guest->running < guest->sessions;
+}
+
+
+void
 ngx_http_zvm_guest_next(ngx_http_zvm_guest_t *guest)
 {
     ngx_connection_t    *c;
     ngx_http_zvm_ctx_t  *ctx;
 
-    while (guest->running < guest->sessions && !ngx_queue_empty(&guest->requests)) {
+    while (ngx_http_zvm_guest_is_free(guest) && !ngx_queue_empty(&guest->requests)) {
         ctx = ngx_queue_data(ngx_queue_head(&guest->requests), ngx_http_zvm_ctx_t, link);
         c = ctx->request->connection;
         ngx_http_set_log_request(c->log, ctx->request);
 
         ngx_http_zvm_start(ctx);
+        ngx_http_run_posted_requests(c);
+    }
+}
+
+
+void
+ngx_http_zvm_guest_refuse(ngx_http_zvm_guest_t *guest, const char *why)
+{
+    ngx_queue_t          refused;
+    ngx_connection_t    *c;
+    ngx_http_zvm_ctx_t  *ctx;
+
+    ngx_queue_init(&refused);
+
+    /* An error page may be this guest's too: it waits for the next try. */
+    if (!ngx_queue_empty(&guest->requests)) {
+        ngx_queue_add(&refused, &guest->requests);
+        ngx_queue_init(&guest->requests);
+    }
+
+    while (!ngx_queue_empty(&refused)) {
+        ctx = ngx_queue_data(ngx_queue_head(&refused), ngx_http_zvm_ctx_t, link);
+        c = ctx->request->connection;
+        ngx_http_set_log_request(c->log, ctx->request);
+
+        ngx_http_zvm_refuse(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR, why);
         ngx_http_run_posted_requests(c);
     }
 }

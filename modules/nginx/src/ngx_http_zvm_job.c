@@ -11,6 +11,7 @@
 
 
 static void ngx_http_zvm_jobs_wake(ngx_event_t *ev);
+static void ngx_http_zvm_jobs_start(ngx_event_t *ev);
 static ngx_http_zvm_job_t *ngx_http_zvm_job_take(ngx_log_t *log);
 static void ngx_http_zvm_job_destroy(ngx_http_zvm_job_t *job);
 static void ngx_http_zvm_job_notify(ngx_http_zvm_job_t *job);
@@ -40,6 +41,14 @@ static struct {
     ngx_uint_t           n;
 } spare;
 
+/* The same: those that are to start once the event loop has looked at all events that came together. Their threads wake up once for all of
+ * them, and not once for each, which costs as much as a small session. */
+static struct {
+    ngx_http_zvm_job_t   *first;
+    ngx_http_zvm_job_t  **last;
+    ngx_event_t           event;
+} starting = { .last = &starting.first };
+
 
 ngx_int_t
 ngx_http_zvm_jobs_init(ngx_cycle_t *cycle)
@@ -62,6 +71,9 @@ ngx_http_zvm_jobs_init(ngx_cycle_t *cycle)
     c->read->log = cycle->log;
     c->write->log = cycle->log;
     news.connection = c;
+
+    starting.event.handler = ngx_http_zvm_jobs_start;
+    starting.event.log = cycle->log;
 
     return ngx_add_event(c->read, NGX_READ_EVENT, NGX_CLEAR_EVENT);
 }
@@ -127,6 +139,8 @@ ngx_http_zvm_jobs_wake(ngx_event_t *ev)
 
         ngx_http_zvm_news(job);
     }
+
+    ngx_http_zvm_compiled(ev->log);
 }
 
 
@@ -152,8 +166,8 @@ ngx_http_zvm_job_list(ngx_http_zvm_job_t *job)
 
 
 /* Without the lock, which the event loop wants next. */
-static void
-ngx_http_zvm_jobs_notify(void)
+void
+ngx_http_zvm_wake(void)
 {
     uint64_t  one = 1;
 
@@ -172,7 +186,7 @@ ngx_http_zvm_job_notify(ngx_http_zvm_job_t *job)
     pthread_mutex_unlock(&news.lock);
 
     if (first) {
-        ngx_http_zvm_jobs_notify();
+        ngx_http_zvm_wake();
     }
 }
 
@@ -204,7 +218,7 @@ ngx_http_zvm_job_settle(ngx_http_zvm_job_t *job, ngx_uint_t reported)
     pthread_mutex_unlock(&news.lock);
 
     if (first) {
-        ngx_http_zvm_jobs_notify();
+        ngx_http_zvm_wake();
     }
 }
 
@@ -295,23 +309,44 @@ failed:
 }
 
 
-ngx_int_t
-ngx_http_zvm_job_start(ngx_http_zvm_job_t *job, ngx_log_t *log)
+void
+ngx_http_zvm_job_start(ngx_http_zvm_job_t *job)
 {
-    int32_t     code;
-    zvfs_error  error;
+    job->next = NULL;
+    *starting.last = job;
+    starting.last = &job->next;
 
-    job->pending++;
-
-    code = zvm_session_start(job->session, ngx_http_zvm_job_ended, job, &error);
-    if (code == 0) {
-        return NGX_OK;
+    if (!starting.event.posted) {
+        ngx_post_event(&starting.event, &ngx_posted_events);
     }
+}
 
-    job->pending--;
-    ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: start a session of \"%V\": %s", &job->guest->name, error.message);
 
-    return code == -ZVFS_EMFILE ? NGX_BUSY : NGX_ERROR;
+static void
+ngx_http_zvm_jobs_start(ngx_event_t *ev)
+{
+    int32_t              code;
+    zvfs_error           error;
+    ngx_http_zvm_job_t  *job;
+
+    while (starting.first != NULL) {
+        job = starting.first;
+        starting.first = job->next;
+
+        if (starting.first == NULL) {
+            starting.last = &starting.first;
+        }
+
+        job->pending++;
+
+        code = zvm_session_start(job->session, ngx_http_zvm_job_ended, job, &error);
+        if (code == 0) {
+            continue;
+        }
+
+        job->pending--;
+        ngx_http_zvm_unstarted(job, code == -ZVFS_EMFILE ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_INTERNAL_SERVER_ERROR, error.message);
+    }
 }
 
 

@@ -203,6 +203,12 @@ ngx_http_zvm_report_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v
         return NGX_OK;
     }
 
+    if (ctx->session == NULL) {
+        v->valid = 0;
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
     v->data = (u_char *) zvm_session_report(ctx->session, ZVM_REPORT_LINE);
     v->len = ngx_strlen(v->data);
 
@@ -231,7 +237,7 @@ ngx_http_zvm_fuel_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v, 
 }
 
 
-/* The context of a request whose session has ended, and whose variables have a value then. */
+/* The context of a request whose session has ended, or could not begin, and whose variables have a value then. */
 static ngx_http_zvm_ctx_t *
 ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v)
 {

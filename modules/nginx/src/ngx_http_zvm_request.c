@@ -57,6 +57,7 @@ ngx_http_zvm_handler(ngx_http_request_t *r)
 static void
 ngx_http_zvm_begin(ngx_http_request_t *r)
 {
+    ngx_uint_t             room;
     ngx_connection_t      *c;
     ngx_http_zvm_ctx_t    *ctx;
     ngx_http_zvm_guest_t  *guest;
@@ -94,13 +95,20 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
         return;
     }
 
+    if (!guest->ready) {
+        ngx_http_zvm_compile(guest, c->log);
+    }
+
     /* A place that has just become free is the first one's that waits for it. */
-    if (guest->running < guest->sessions && ngx_queue_empty(&guest->requests)) {
+    if (ngx_http_zvm_guest_is_free(guest) && ngx_queue_empty(&guest->requests)) {
         ngx_http_zvm_start(ctx);
         return;
     }
 
-    if (guest->waiting == guest->queue) {
+    /* Until there is a program, those wait that could run too. */
+    room = guest->queue + (guest->ready ? 0 : guest->sessions);
+
+    if (guest->waiting >= room) {
         ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": %ui sessions run and %ui requests wait: refused", &guest->name,
                       guest->running, guest->waiting);
         ngx_http_zvm_finish(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
@@ -147,13 +155,6 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
 
     rc = ngx_http_zvm_environment(r, ctx->conf, job->session);
 
-    if (rc == NGX_OK) {
-        rc = ngx_http_zvm_job_start(job, log);
-        if (rc != NGX_OK) {
-            rc = rc == NGX_BUSY ? NGX_HTTP_SERVICE_UNAVAILABLE : NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
     if (rc != NGX_OK) {
         ngx_http_zvm_job_free(job);
         ngx_http_zvm_finish(ctx, rc);
@@ -163,6 +164,7 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
     ctx->conf->guest->running++;
     ctx->job = job;
     job->ctx = ctx;
+    ngx_http_zvm_job_start(job);
 
     if (ctx->timer.timer_set) {
         ngx_del_timer(&ctx->timer);
@@ -176,6 +178,28 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
     if (rc != NGX_OK) {
         ngx_http_zvm_finish(ctx, rc);
     }
+}
+
+
+void
+ngx_http_zvm_refuse(ngx_http_zvm_ctx_t *ctx, ngx_int_t status, const char *why)
+{
+    size_t               len;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+    len = ngx_strlen(why);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %s", &ctx->conf->guest->name, why);
+
+    ctx->state.data = ngx_pnalloc(r->pool, len);
+
+    if (ctx->state.data != NULL) {
+        ngx_memcpy(ctx->state.data, why, len);
+        ctx->state.len = len;
+    }
+
+    ngx_http_zvm_finish(ctx, status);
 }
 
 
@@ -262,8 +286,8 @@ ngx_http_zvm_timer(ngx_event_t *ev)
         return;
     }
 
-    ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": no session ended while the request waited for %M ms: refused",
-                  &ctx->conf->guest->name, ctx->conf->queue_timeout);
+    ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": %s while the request waited for %M ms: refused", &ctx->conf->guest->name,
+                  ctx->conf->guest->ready ? "no session ended" : "its program was not compiled", ctx->conf->queue_timeout);
 
     ngx_http_zvm_finish(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
     ngx_http_run_posted_requests(c);

@@ -245,11 +245,11 @@ fn cgi() -> &'static Path {
     CGI.get_or_init(|| guest("tests/modules/guests/cgi.c"))
 }
 
-/// Compiles the guest before the first server: on a busy machine a request that came meanwhile would take its `zvm_timeout` for that.
+/// Compiles the guest before the first server: on a busy machine a request that came meanwhile would wait for that.
 fn compile() {
     static COMPILED: OnceLock<()> = OnceLock::new();
     COMPILED.get_or_init(|| {
-        let server = Nginx::launch(&[], "", "zvm_timeout 1000s;", "location /cgi { zvm_program @CGI@; }");
+        let server = Nginx::launch(&[], "", "", "location /cgi { zvm_program @CGI@; }");
         assert_eq!(server.get("/cgi").status, 200, "{}", server.log());
     });
 }
