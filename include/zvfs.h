@@ -304,6 +304,12 @@ int32_t ZVFS_CALL zvfs_registry_make_folder(zvfs_registry *registry, const char 
 int32_t ZVFS_CALL zvfs_registry_remove_folder(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
                                               zvfs_error *err);
 
+/* Sets the time of what is there under a name, a folder too: nanoseconds since 1970-01-01 UTC, before that negative, rounded down to
+ * what the store holds. ENOENT: nothing is there. EOVERFLOW: the store cannot hold it. EINVAL: ZVFS_TIME_UNKNOWN. ENOTSUP: this provider
+ * sets none. Blocks as zvfs_registry_open.  [any] */
+int32_t ZVFS_CALL zvfs_registry_set_modified(zvfs_registry *registry, const char *descriptor, const zvfs_open_options *options,
+                                             int64_t modified_ns, zvfs_error *err);
+
 /* Frees a registry. Each provider's instance stops when the last of its handles is closed, or now if none is open. The stop
  * delivers what was ended, in up to 5 s. Libraries stay loaded. NULL: nothing.  [any] */
 void ZVFS_CALL zvfs_registry_free(zvfs_registry *registry);
@@ -357,6 +363,11 @@ int32_t ZVFS_CALL zvfs_handle_truncate(zvfs_handle *handle, uint64_t size, zvfs_
 /* Asks for the status of the open file. Set out->struct_size to sizeof *out. ENOTSUP: not ZVFS_CAP_STAT.  [one] */
 int32_t ZVFS_CALL zvfs_handle_stat(zvfs_handle *handle, zvfs_stat *out, zvfs_error *err);
 
+/* Sets the time that the file has once COMMIT has succeeded, whatever is written meanwhile; as zvfs_registry_set_modified has it. Best
+ * before the first write: some stores take none later (ENOTSUP). An error here stops nothing: the file can be written and committed
+ * without. ENOTSUP: not ZVFS_CAP_TIMES.  [one] */
+int32_t ZVFS_CALL zvfs_handle_set_modified(zvfs_handle *handle, int64_t modified_ns, zvfs_error *err);
+
 /* ZVFS_FLUSH_PUSH hands on what the provider buffers, without waiting for a disk or a peer. ZVFS_FLUSH_SYNC returns once it is
  * durable, or taken by the reader. Reports an earlier write's error.  [one] */
 int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_error *err);
@@ -367,10 +378,10 @@ int32_t ZVFS_CALL zvfs_handle_flush(zvfs_handle *handle, uint32_t level, zvfs_er
  *                          and reports whether it is. Durable only after a flush SYNC
  *     ZVFS_FINISH_DISCARD  the writer failed: an ATOMIC file or an upload leaves no trace, a pipe breaks. Takes up to 5 s,
  *                          whatever the control says, and affects neither the control nor other handles under it
- * After all three, write, truncate and write_at are EBADF. A further END is 0; after a COMMIT it returns that COMMIT's result, as a
- * further COMMIT does: a failed COMMIT stays failed, except with ETIMEDOUT, after which it may be repeated. DISCARD is allowed after
- * a failed COMMIT, and EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. After a failed write END and COMMIT return
- * its error, and only DISCARD is left. A finish that the control refused before it began does not count.
+ * After all three, write, truncate, write_at and set_modified are EBADF. A further END is 0; after a COMMIT it returns that COMMIT's
+ * result, as a further COMMIT does: a failed COMMIT stays failed, except with ETIMEDOUT, after which it may be repeated. DISCARD is
+ * allowed after a failed COMMIT, and EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. After a failed write END and
+ * COMMIT return its error, and only DISCARD is left. A finish that the control refused before it began does not count.
  * Programs that write files should COMMIT: without it errors are lost. Programs that write to each other in circles should END
  * first, and COMMIT when all their reading is done.  [one] */
 int32_t ZVFS_CALL zvfs_handle_finish(zvfs_handle *handle, uint32_t how, zvfs_error *err);

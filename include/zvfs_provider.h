@@ -273,6 +273,8 @@ typedef struct zvfs_open_request {
 #define ZVFS_CAP_POLL UINT64_C(0x400)   /* zvfs.poll/1. The host takes the bit away where `threads` is not */
                                         /* ZVFS_THREADS_PER_FILE, since there any call may wait for its turn, and from a */
                                         /* library without the extension: a layer may have passed on its inner file's bits */
+#define ZVFS_CAP_TIMES UINT64_C(0x800)  /* zvfs.times/1: set_modified, of a file that is WRITABLE. The host takes it away from a */
+                                        /* library without the extension, as POLL */
 
 enum { /* finish: how */
     ZVFS_FINISH_END = 1,    /* no more data follows; tell the other side and return at once */
@@ -391,10 +393,10 @@ typedef struct zvfs_provider {
      * is ended only by its 5 s or a cancel of this very file. COMMIT is durable only if a flush SYNC came before.
      * NULL: END and COMMIT succeed, DISCARD is close.
      * The host enforces what may follow, the same for every provider. After END, COMMIT and DISCARD write, truncate, write_at,
-     * a lease for writing and send_from are EBADF. A further END is 0; after a COMMIT it returns that COMMIT's result, as a further
-     * COMMIT does: a failed COMMIT stays failed, except with ETIMEDOUT, after which it may be repeated. DISCARD is allowed after a
-     * failed COMMIT, and EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. So a provider sees END once, COMMIT again
-     * only after ETIMEDOUT, neither of them after a failed write, and DISCARD once, last.  [file] */
+     * set_modified, a lease for writing and send_from are EBADF. A further END is 0; after a COMMIT it returns that COMMIT's result,
+     * as a further COMMIT does: a failed COMMIT stays failed, except with ETIMEDOUT, after which it may be repeated. DISCARD is
+     * allowed after a failed COMMIT, and EINVAL after a good one; END and COMMIT after DISCARD are EINVAL. So a provider sees END
+     * once, COMMIT again only after ETIMEDOUT, neither of them after a failed write, and DISCARD once, last.  [file] */
     int32_t(ZVFS_CALL *finish)(zvfs_file *file, uint32_t how, zvfs_error *err);
 
     /* Frees the file. Never waits, cannot fail. What needs a COMMIT and had none (ATOMIC, an upload) leaves no trace,
@@ -531,6 +533,23 @@ typedef struct zvfs_folders {
      * folder, though a link may lead from it to one.  [instance] */
     int32_t(ZVFS_CALL *remove)(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err);
 } zvfs_folders;
+
+/* For a store that keeps the time of the last change and lets it be set: what `zvfs cp --preserve` and tar(1) over a mount need. Times
+ * are nanoseconds since 1970-01-01 UTC, before that negative, never ZVFS_TIME_UNKNOWN. They are rounded down to what the store holds:
+ * a microsecond, a second. One that it cannot hold at all is EOVERFLOW, never another time. */
+#define ZVFS_EXT_TIMES "zvfs.times/1"
+typedef struct zvfs_times {
+    uint64_t struct_size;
+    /* Sets the time that a file being written has once its COMMIT has succeeded, in place of that of its last write; what is written
+     * after the call does not change it, a later call does. Best made before the first write: a store that is told the time with the
+     * first bytes, as an upload is, returns ENOTSUP after them. A failure harms nothing: the file is written and committed as without
+     * the call. If a store refuses only at the end, COMMIT fails. Not TIMES: ENOTSUP. NULL if no file is.  [file] */
+    int32_t(ZVFS_CALL *set_modified)(zvfs_file *file, int64_t modified_ns, zvfs_error *err);
+    /* Sets the time of what is there under a name, a folder too; its content stays. A link is followed. ENOENT if nothing is there.
+     * `request` as for the namespace. NULL: only files that are written take times.  [instance] */
+    int32_t(ZVFS_CALL *name_set_modified)(zvfs_instance *instance, const zvfs_open_request *request, int64_t modified_ns,
+                                          zvfs_error *err);
+} zvfs_times;
 
 /* A kernel file behind a file, lent so that data can be moved without passing through user space. */
 typedef struct zvfs_lease {
@@ -738,6 +757,23 @@ typedef struct zvfs_host_open {
     int64_t(ZVFS_CALL *try_read)(zvfs_context *context, zvfs_inner *inner, void *buf, uint64_t n, zvfs_error *err);
     int64_t(ZVFS_CALL *try_write)(zvfs_context *context, zvfs_inner *inner, const void *buf, uint64_t n, zvfs_error *err);
     int32_t(ZVFS_CALL *try_finish)(zvfs_context *context, zvfs_inner *inner, uint32_t how, zvfs_error *err);
+
+    /* zvfs_names's, zvfs_folders's and zvfs_times's of a name, as the three of zvfs_namespace above. A layer over a tree passes them
+     * all on: from its own zvfs.names/1 those that are not UTF-8, and from its own zvfs.folders/1 what `cp -r`, a mount and a guest's
+     * tree make and remove. Of an inner provider without zvfs.names/1 names_list has the names of its name_list. Hosts without
+     * zvfs.times/1 lack these five: check ZVFS_HAS(inner, set_modified).  [any] */
+    int32_t(ZVFS_CALL *names_list)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                                   zvfs_name_fn each, void *arg, zvfs_error *err);
+    int32_t(ZVFS_CALL *folder_make)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                                    zvfs_error *err);
+    int32_t(ZVFS_CALL *folder_remove)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                                      zvfs_error *err);
+    int32_t(ZVFS_CALL *name_set_modified)(const zvfs_host *host, zvfs_context *context, const zvfs_inner_request *request,
+                                          int64_t modified_ns, zvfs_error *err);
+
+    /* zvfs_times's, of an inner file with TIMES. A layer that claims TIMES where its inner file does passes it on before it writes
+     * there.  [file] */
+    int32_t(ZVFS_CALL *set_modified)(zvfs_context *context, zvfs_inner *inner, int64_t modified_ns, zvfs_error *err);
 } zvfs_host_open;
 
 /* States what a call waits for. The host names it in the call's error when the wait is cancelled or times out, writes a line to

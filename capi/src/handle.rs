@@ -6,7 +6,7 @@ use crate::structs::ProgressFn;
 use std::ffi::{CString, c_char, c_void};
 use std::io::SeekFrom;
 use std::ptr;
-use vfs_core::boundary::{Answer, Callback, Input, Output, Tried};
+use vfs_core::boundary::{Answer, Callback, Input, Output, Time, Tried};
 use vfs_core::{Code, Error, Finish, Flush, PolledFile, Result, Wanted, abi, copy, extern_c};
 
 pub type HandleSlot = Slot<Handle>;
@@ -87,6 +87,9 @@ extern_c! { exported by "libzvfs":
     fn zvfs_handle_stat(handle: Exclusive<Handle>, out: Answer<'_, abi::Stat>) -> i32 {
         out.put(abi::Stat::from(&handle.file.file_mut()?.stat()?));
         Ok(())
+    }
+    fn zvfs_handle_set_modified(handle: Exclusive<Handle>, time: Time) -> i32 {
+        handle.file.file_mut()?.set_modified(time.0)
     }
     fn zvfs_handle_flush(handle: Exclusive<Handle>, level: u32) -> i32 {
         let level = [Flush::Push, Flush::Sync].into_iter().find(|known| *known as u32 == level)

@@ -7,7 +7,7 @@ use crate::pool::{Kind, Pool, Shared, Slot};
 use crate::structs::{self, LogFn, RegistryOptions};
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
-use vfs_core::boundary::{Answer, Argument, Callback, Options, Place, null, text};
+use vfs_core::boundary::{Answer, Argument, Callback, Options, Place, Time, null, text};
 use vfs_core::{
     Code, Configuration, Control, Descriptor, Error, Host, HostCalls, Jobs, Level, OpenFlags, OpenOptions,
     PolledFile, Registry, Result, abi, built_in, extern_c, log_to_stderr, pass_entry, pass_name,
@@ -255,6 +255,9 @@ extern_c! { exported by "libzvfs":
     }
     fn zvfs_registry_remove_folder(registry: Registered, descriptor: &str, options: How) -> i32 {
         registry.0.registry.remove_folder(descriptor, &options.0)
+    }
+    fn zvfs_registry_set_modified(registry: Registered, descriptor: &str, options: How, time: Time) -> i32 {
+        registry.0.registry.set_modified(descriptor, &options.0, time.0)
     }
     fn zvfs_registry_free(registry: Option<Object<Hosted>>) -> (), plain {
         registry.map_or(Ok(()), |object| {

@@ -14,6 +14,7 @@ mod positional;
 mod read;
 mod sequences;
 mod status;
+mod times;
 mod write;
 
 use crate::check::checks;
@@ -78,11 +79,16 @@ checks! { Subject:
         stat_follows_writes = "the size grows with what is written, and shrinks with truncate";
         stat_version_follows_the_content = "if version tags are given, another content has another one";
     }
+    times {
+        times_are_kept = "with TIMES claimed, a committed file has the time that it was given, rounded down, whatever was written";
+        names_take_times = "zvfs.times/1: so has what is there under a name; ENOENT for what is not";
+    }
     namespace {
         namespace_stats_names = "size and kind of what is there; ENOENT for what is not";
         namespace_removes_names = "gone afterwards; removing it again is ENOENT";
         namespace_lists_no_odd_names = "a file is ENOTDIR to list; entries are single components, each once";
         folders_are_made_and_removed = "zvfs.folders/1: a directory until it is removed; EEXIST, EISDIR and ENOTDIR where they belong";
+        layers_pass_folders_on = "a layer with names makes folders where the provider beneath does; no layer, nothing to check";
         names_are_bytes = "zvfs.names/1 lists what the namespace does and what is no UTF-8; single components, each once";
     }
     finish {

@@ -27,6 +27,7 @@
 //! | `memory` | buffers between guard pages |
 //! | `random` | random numbers, the same for the same seed |
 //! | `task` | whether a call waits |
+//! | `watched` | the subject's host, which notes what a layer asks it for |
 //! | `stops` | how soon a call ends that is stopped, for tests of a provider's own states |
 //! | `process` | what belongs to the whole process, and its threads |
 //! | `checks` | the checks, a file for each theme |
@@ -51,6 +52,7 @@ mod stops;
 mod subject;
 mod suite;
 mod task;
+mod watched;
 
 pub use binary::{BINARY_CHECKS, Binary};
 pub use built::{load_built, load_in_process};

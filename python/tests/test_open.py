@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
@@ -278,3 +279,23 @@ def test_a_server_without_uploads_is_told_as_that(web: WebServer) -> None:
             with zvfs.open(f"{web.url}/{name}", "wb") as file:
                 file.write(b"new")
     assert web.objects == {"/there": b"old"}
+
+
+def test_a_file_and_a_name_are_given_times(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for mode, content in [("w", "text"), ("wb", b"bytes")]:
+        with zvfs.open(path, mode) as file:
+            file.set_modified(1_000_000_000_123_456_789)  # type: ignore[attr-defined]
+            file.write(content)
+        assert path.stat().st_mtime_ns == 1_000_000_000_123_456_789
+    with zvfs.Registry(providers={"file": {"root": [tmp_path]}}) as registry:
+        registry.set_modified(tmp_path, -5)
+        assert registry.stat(tmp_path).modified_ns == -5
+        with pytest.raises(FileNotFoundError):
+            registry.set_modified(tmp_path / "none", 0)
+        with pytest.raises(OSError, match="1677 to 2262") as raised:
+            registry.set_modified(path, 2**63)
+        assert raised.value.errno == errno.EOVERFLOW
+    with zvfs.open("null:", "wb") as null, pytest.raises(OSError) as raised:
+        null.set_modified(0)  # type: ignore[attr-defined]
+    assert raised.value.errno == errno.ENOTSUP

@@ -148,6 +148,16 @@ fn a_layer_in_c_passes_over_the_file_provider() {
     let done = check(&library, &["--write-descriptor", &named, "--blocking-descriptor", &blocks]);
     done.succeeded();
     assert!(lines(&done, "passed").len() > 50 && lines(&done, "FAILED").is_empty(), "{done:?}");
+    for name in
+        ["folders_are_made_and_removed", "layers_pass_folders_on", "times_are_kept", "names_take_times"]
+    {
+        assert!(done.out().contains(&format!("passed   {name}\n")), "{name}: {done:?}");
+    }
+    // One of before folders.
+    let library = folder.plugin("layer", &["-DCLEAN", "-DFOLDERLESS"]);
+    let done = check(&library, &["--write-descriptor", &named, "--filter", "layers_pass_folders_on"]);
+    done.failed(80, &["1 of 2 checks failed"]);
+    assert!(done.out().contains("zvfs.folders/1"), "{done:?}");
 }
 
 /// Such a layer failed 30 of 70 checks, with advice that led nowhere; and what the checks had made stayed.

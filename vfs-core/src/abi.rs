@@ -50,6 +50,7 @@ pub const EXT_STAT: &str = "zvfs.stat/1";
 pub const EXT_NAMESPACE: &str = "zvfs.namespace/1";
 pub const EXT_NAMES: &str = "zvfs.names/1";
 pub const EXT_FOLDERS: &str = "zvfs.folders/1";
+pub const EXT_TIMES: &str = "zvfs.times/1";
 pub const EXT_FD: &str = "zvfs.fd/1";
 pub const EXT_SPLICE: &str = "zvfs.splice/1";
 pub const EXT_POLL: &str = "zvfs.poll/1";
@@ -228,6 +229,21 @@ abi_struct! { Names { list: Option<ListNamesFn>, } }
 
 abi_struct! { Folders { make: Option<OnNameFn>, remove: Option<OnNameFn>, } }
 
+/// The times' `name_set_modified`.
+pub type NameSetModifiedFn = unsafe extern "C" fn(
+    instance: *mut Instance,
+    request: *const OpenRequest,
+    modified_ns: i64,
+    err: *mut Error,
+) -> i32;
+
+abi_struct! {
+    Times {
+        set_modified: Option<unsafe extern "C" fn(file: *mut File, modified_ns: i64, err: *mut Error) -> i32>,
+        name_set_modified: Option<NameSetModifiedFn>,
+    }
+}
+
 abi_struct! { Lease { fd: i32, reserved: u32, offset: u64, limit: u64, } }
 
 abi_struct! {
@@ -316,11 +332,28 @@ pub type InnerNameListFn = unsafe extern "C" fn(
     arg: *mut c_void,
     err: *mut Error,
 ) -> i32;
-/// The host extension's `name_remove`.
-pub type InnerNameRemoveFn = unsafe extern "C" fn(
+/// The host extension's `name_remove`, `folder_make` and `folder_remove`.
+pub type InnerOnNameFn = unsafe extern "C" fn(
     host: *const Host,
     context: *mut Context,
     request: *const InnerRequest,
+    err: *mut Error,
+) -> i32;
+/// The host extension's `names_list`.
+pub type InnerNamesListFn = unsafe extern "C" fn(
+    host: *const Host,
+    context: *mut Context,
+    request: *const InnerRequest,
+    each: Option<NameFn>,
+    arg: *mut c_void,
+    err: *mut Error,
+) -> i32;
+/// The host extension's `name_set_modified`.
+pub type InnerNameSetModifiedFn = unsafe extern "C" fn(
+    host: *const Host,
+    context: *mut Context,
+    request: *const InnerRequest,
+    modified_ns: i64,
     err: *mut Error,
 ) -> i32;
 
@@ -359,6 +392,8 @@ inner_fn! { /// `send_from` and `receive_into`.
 InnerSpliceFn(fd: i32, offset: u64, n: u64) -> i64 }
 inner_fn! { /// `interest`.
 InnerInterestFn(wanted: u32, out: *mut Interest) -> i32 }
+inner_fn! { /// `set_modified`.
+InnerSetModifiedFn(modified_ns: i64) -> i32 }
 
 abi_struct! {
     HostOpen {
@@ -382,11 +417,16 @@ abi_struct! {
         receive_into: Option<InnerSpliceFn>,
         name_stat: Option<InnerNameStatFn>,
         name_list: Option<InnerNameListFn>,
-        name_remove: Option<InnerNameRemoveFn>,
+        name_remove: Option<InnerOnNameFn>,
         interest: Option<InnerInterestFn>,
         try_read: Option<InnerReadFn>,
         try_write: Option<InnerWriteFn>,
         try_finish: Option<InnerNumberFn>,
+        names_list: Option<InnerNamesListFn>,
+        folder_make: Option<InnerOnNameFn>,
+        folder_remove: Option<InnerOnNameFn>,
+        name_set_modified: Option<InnerNameSetModifiedFn>,
+        set_modified: Option<InnerSetModifiedFn>,
     }
 }
 

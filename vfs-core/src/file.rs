@@ -108,6 +108,17 @@ pub trait File: Send + Sync {
         Err(Error::new(Code::ENOTSUP, "stat: the file has no status"))
     }
 
+    /// Sets the time that the file has once its COMMIT has succeeded, in place of that of its last write. Rounded down to what
+    /// the store holds.
+    ///
+    /// # Errors
+    /// ENOTSUP: not TIMES, or the store is told before the first write only. EOVERFLOW: the store cannot hold it. The file goes on
+    /// without.
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        let _ = time;
+        Err(Error::new(Code::ENOTSUP, "set_modified: the file takes no time"))
+    }
+
     /// Lends the kernel file behind this one, until the next call.
     ///
     /// # Errors

@@ -186,6 +186,8 @@ flags! {
     CANCEL = 0x200;
     /// `interest` and the `try_` calls.
     POLL = 0x400;
+    /// `set_modified`, of a file that is written.
+    TIMES = 0x800;
 }
 
 flags! {

@@ -15,6 +15,7 @@ use crate::flags::OpenFlags;
 use crate::settings::{Setting, Settings};
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::time::SystemTime;
 
 #[cfg(feature = "host")]
 pub(crate) use host::busy_in_start;
@@ -183,6 +184,16 @@ pub trait Namespace {
     /// ENOTEMPTY; ENOTDIR: it is no folder. ENOTSUP, the provider's own.
     fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
         Err(no_folders("remove folder", request))
+    }
+
+    /// Sets the time of what is there, a folder too: `zvfs.times/1`. Rounded down to what the store holds.
+    ///
+    /// # Errors
+    /// ENOENT; EOVERFLOW: the store cannot hold it. ENOTSUP, the provider's own.
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        let _ = time;
+        let text = format!("set the time of {}: this provider sets none of a name", request.shown());
+        Err(Error::new(Code::ENOTSUP, text))
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::SeekFrom;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use vfs_core::{
     COUNT_MAX, Capabilities, Code, Configuration, Context, Control, Direction, Entry, Error, File, Finish,
     Flush, Host, Info, Instance, Kind, Namespace, OpenFile, OpenFlags, OpenOptions, Provider, Registry,
@@ -134,6 +134,10 @@ impl File for Opened {
         self.done(&format!("truncate {size}"))
     }
 
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.done(&format!("set_modified {:?}", time.duration_since(SystemTime::UNIX_EPOCH).unwrap()))
+    }
+
     fn flush(&mut self, level: Flush) -> Result<()> {
         self.done(&format!("flush {level:?}"))
     }
@@ -184,6 +188,7 @@ fn what_a_file_does_not_claim_is_refused_without_asking_it() {
         (Code::ENOTSUP, file.read_at(&mut [0; 4], 0).map(drop)),
         (Code::ENOTSUP, file.write_at(b"x", 0).map(drop)),
         (Code::ENOTSUP, file.stat().map(drop)),
+        (Code::ENOTSUP, file.set_modified(SystemTime::UNIX_EPOCH)),
         (Code::ENOTSUP, file.lease(Direction::Read).map(drop)),
         (Code::ENOTSUP, file.advance(Direction::Read, 1)),
     ] {
@@ -395,7 +400,7 @@ fn what_follows_a_finish_is_the_same_for_every_provider() {
     ];
     for (finished, then) in cases {
         for (next, expected) in [F::End, F::Commit, F::Discard].into_iter().zip(then) {
-            let (script, file) = open(0x1ff, &OpenOptions::default());
+            let (script, file) = open(0x9ff, &OpenOptions::default());
             let mut file = file.unwrap();
             for (how, answer) in finished {
                 script.answer([answer.as_ref().map(|count| *count).map_err(Error::flattened)]);
@@ -407,6 +412,7 @@ fn what_follows_a_finish_is_the_same_for_every_provider() {
                 file.write(b"x").map(drop),
                 file.write_at(b"x", 0).map(drop),
                 file.truncate(0),
+                file.set_modified(SystemTime::UNIX_EPOCH),
                 file.lease(Direction::Write).map(drop),
                 file.send_from(kernel.as_fd(), 0, 1).map(drop),
             ];
@@ -420,6 +426,35 @@ fn what_follows_a_finish_is_the_same_for_every_provider() {
             file.read(&mut [0; 4]).expect("reading goes on");
         }
     }
+}
+
+#[test]
+fn a_time_is_set_of_what_is_written_and_only_one_that_the_abi_has_a_number_for() {
+    let (some, beyond) = (Duration::from_secs(1 << 30), Duration::from_secs(1 << 34));
+    let (script, mut file) = opened(Capabilities::from_bits(ALL) | Capabilities::TIMES);
+    file.set_modified(SystemTime::UNIX_EPOCH + some).unwrap();
+    assert_eq!(script.asked(), ["set_modified 1073741824s"]);
+    // A refusal stops nothing.
+    script.answer([failure(Code::ENOTSUP)]);
+    assert_eq!(file.set_modified(SystemTime::UNIX_EPOCH).unwrap_err().code(), Code::ENOTSUP);
+    script.asked();
+    for time in [SystemTime::UNIX_EPOCH + beyond, SystemTime::UNIX_EPOCH - beyond] {
+        assert_eq!(file.set_modified(time).unwrap_err().code(), Code::EOVERFLOW);
+    }
+    assert_eq!(script.asked(), Vec::<String>::new());
+    script.answer([Ok(1), Ok(0)]);
+    assert_eq!(file.write(b"x").unwrap(), 1);
+    file.finish(Finish::Commit).unwrap();
+    // Of a reader nothing is set, whatever it claims.
+    let (script, mut file) = opened(Capabilities::READABLE | Capabilities::TIMES);
+    assert_eq!(file.set_modified(SystemTime::UNIX_EPOCH).unwrap_err().code(), Code::ENOTSUP);
+    assert_eq!(script.asked(), Vec::<String>::new());
+    // Of a name.
+    let (_, registry) = scripted();
+    let how = OpenOptions::default();
+    let refused = |time| registry.set_modified("script:0", &how, time).unwrap_err().code();
+    assert_eq!(refused(SystemTime::UNIX_EPOCH + beyond), Code::EOVERFLOW);
+    assert_eq!(refused(SystemTime::UNIX_EPOCH), Code::ENOTSUP);
 }
 
 #[test]

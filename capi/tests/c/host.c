@@ -51,9 +51,16 @@ static void data(zvfs_registry *registry) {
     OK(zvfs_handle_truncate(handle, 5, &error));
     OK(zvfs_handle_stat(handle, &stat, &error));
     CHECK(stat.size == 5 && stat.kind == ZVFS_KIND_REGULAR && stat.modified_ns > 0 && stat.struct_size == sizeof stat);
+    CHECK(capabilities & ZVFS_CAP_TIMES);
+    OK(zvfs_handle_set_modified(handle, 1000000000123456789, &error));
+    FAILS(ZVFS_EINVAL, zvfs_handle_set_modified(handle, ZVFS_TIME_UNKNOWN, &error));
     OK(zvfs_handle_flush(handle, ZVFS_FLUSH_PUSH, &error));
     OK(zvfs_handle_flush(handle, ZVFS_FLUSH_SYNC, &error));
+    CHECK(zvfs_handle_write_at(handle, "J", 1, 0, &error) == 1);
     OK(zvfs_handle_finish(handle, ZVFS_FINISH_COMMIT, &error));
+    OK(zvfs_handle_stat(handle, &stat, &error));
+    CHECK(stat.modified_ns / 1000000000 == 1000000000);
+    FAILS(ZVFS_EBADF, zvfs_handle_set_modified(handle, 0, &error));
     CHECK(zvfs_handle_read(handle, NULL, 0, &error) == 0);
     FAILS(ZVFS_EINVAL, zvfs_handle_seek(handle, -1, ZVFS_SEEK_SET, &error));
     FAILS(ZVFS_EINVAL, zvfs_handle_seek(handle, 0, 9, &error));
@@ -64,6 +71,7 @@ static void data(zvfs_registry *registry) {
     handle = opened(registry, path, 0);
     CHECK(zvfs_handle_read(handle, buf, sizeof buf, &error) == 5);
     FAILS(ZVFS_EBADF, zvfs_handle_write(handle, "x", 1, &error));
+    FAILS(ZVFS_ENOTSUP, zvfs_handle_set_modified(handle, 0, &error));
     CHECK(zvfs_handle_close(handle) == 0);
 }
 
@@ -139,7 +147,13 @@ static void names(zvfs_registry *registry, const char *folder) {
     OK(zvfs_registry_make_folder(registry, odd, NULL, &error));
     FAILS(ZVFS_EEXIST, zvfs_registry_make_folder(registry, odd, NULL, &error));
     FAILS(ZVFS_ENOTEMPTY, zvfs_registry_remove_folder(registry, folder, NULL, &error));
+    OK(zvfs_registry_set_modified(registry, odd, NULL, -5000000000, &error));
+    OK(zvfs_registry_stat(registry, odd, NULL, &stat, &error));
+    CHECK(stat.modified_ns == -5000000000 && stat.kind == ZVFS_KIND_DIRECTORY);
+    FAILS(ZVFS_EINVAL, zvfs_registry_set_modified(registry, odd, NULL, ZVFS_TIME_UNKNOWN, &error));
     OK(zvfs_registry_remove_folder(registry, odd, NULL, &error));
+    FAILS(ZVFS_ENOENT, zvfs_registry_set_modified(registry, odd, NULL, 0, &error));
+    FAILS(ZVFS_ENOTSUP, zvfs_registry_set_modified(registry, "null:", NULL, 0, &error));
     FAILS(ZVFS_ENOENT, zvfs_registry_remove_folder(registry, odd, NULL, &error));
     FAILS(ZVFS_ENOTSUP, zvfs_registry_make_folder(registry, "null:", NULL, &error));
 }

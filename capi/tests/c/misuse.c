@@ -41,6 +41,7 @@ static void null(void) {
     REFUSED(ZVFS_EINVAL, zvfs_registry_remove(NULL, "null:", NULL, &error));
     REFUSED(ZVFS_EINVAL, zvfs_registry_make_folder(NULL, "null:", NULL, &error));
     REFUSED(ZVFS_EINVAL, zvfs_registry_remove_folder(NULL, "null:", NULL, &error));
+    REFUSED(ZVFS_EINVAL, zvfs_registry_set_modified(NULL, "null:", NULL, 0, &error));
     CHECK(zvfs_handle_capabilities(NULL) == 0 && zvfs_handle_shown(NULL) == NULL);
     REFUSED(ZVFS_EINVAL, zvfs_handle_read(NULL, buf, 8, &error));
     REFUSED(ZVFS_EINVAL, zvfs_handle_write(NULL, buf, 8, &error));

@@ -6,10 +6,9 @@ use crate::process::Threads;
 use crate::step::Step;
 use crate::steps::{ensure, read_some, sample, write_all};
 use crate::subject::Subject;
-use std::ops::ControlFlow;
+use crate::watched::Watched;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use vfs_core::{Context, Entry, File, Finish, Host, HostCalls, Inner, Level, OpenFlags, Result, Stat};
+use vfs_core::{Finish, Host, OpenFlags};
 
 /// Starts an instance, uses a file in each direction that can be, and stops it.
 fn life(subject: &Subject, host: Host) -> Step {
@@ -34,9 +33,9 @@ pub fn the_process_is_left_alone(binary: &Binary) -> Step {
 }
 
 pub fn stop_leaves_no_thread(binary: &Binary) -> Step {
-    let watched = Arc::new(Watched { host: case::host(&binary.subject), opened: AtomicBool::new(false) });
+    let watched = Arc::new(Watched::new(case::host(&binary.subject)));
     life(&binary.subject, Host::new(watched.clone()))?;
-    let mut left = if watched.opened.load(Ordering::Relaxed) {
+    let mut left = if watched.was_opened() {
         // They may be of the provider beneath this layer, which the host keeps: those do not come again.
         let threads = Threads::now();
         life(&binary.subject, Host::new(watched))?;
@@ -49,51 +48,4 @@ pub fn stop_leaves_no_thread(binary: &Binary) -> Step {
     left.retain(|name| !own.name().is_some_and(|own| own.starts_with(name.as_str())));
     ensure!(left.is_empty(), "stop has returned, and these threads run on: {}", left.join(", "));
     Ok(())
-}
-
-/// The subject's host, which notes whether a layer asked it for a file.
-struct Watched {
-    host: Host,
-    opened: AtomicBool,
-}
-
-impl HostCalls for Watched {
-    fn name(&self) -> &str {
-        self.host.name()
-    }
-
-    fn version(&self) -> &str {
-        self.host.version()
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        self.host.log(level, text);
-    }
-
-    fn open(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Box<dyn File>> {
-        self.opened.store(true, Ordering::Relaxed);
-        self.host.open(context, descriptor, how)
-    }
-
-    fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
-        self.host.supported_flags(context, descriptor)
-    }
-
-    fn stat(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<Stat> {
-        self.host.stat(context, descriptor, how)
-    }
-
-    fn list(
-        &self,
-        context: &Context,
-        descriptor: &str,
-        how: &Inner,
-        each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.host.list(context, descriptor, how, each)
-    }
-
-    fn remove(&self, context: &Context, descriptor: &str, how: &Inner) -> Result<()> {
-        self.host.remove(context, descriptor, how)
-    }
 }

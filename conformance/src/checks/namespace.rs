@@ -1,21 +1,23 @@
 //! Work on names rather than open files.
 
-use crate::case::Case;
+use crate::case::{self, Case};
 use crate::step::{Step, Stop};
 use crate::steps::{ensure, refused, sample, sized, skip};
 use crate::subject::Subject;
+use crate::watched::Watched;
 use std::ops::ControlFlow;
-use vfs_core::{Code, Control, Kind, Namespace, Stat};
+use std::sync::Arc;
+use vfs_core::{Code, Control, Finish, Host, Kind, Namespace, OpenFlags, Stat};
 
 /// The namespace, or a skip.
-fn namespace<'a>(case: &'a Case<'_>) -> Step<&'a dyn Namespace> {
+pub fn namespace<'a>(case: &'a Case<'_>) -> Step<&'a dyn Namespace> {
     match case.instance.namespace() {
         Some(namespace) => Ok(namespace),
         None => skip("the provider has no namespace"),
     }
 }
 
-fn stat(case: &Case<'_>, names: &dyn Namespace, descriptor: &str) -> vfs_core::Result<Stat> {
+pub fn stat(case: &Case<'_>, names: &dyn Namespace, descriptor: &str) -> vfs_core::Result<Stat> {
     case.request(descriptor, &Control::new(), |request| names.stat(&request))
 }
 
@@ -74,6 +76,29 @@ pub fn folders_are_made_and_removed(subject: &Subject) -> Step {
     refused(remove(&folder), &[Code::ENOENT], "removing it again")?;
     let file = case.written(b"no folder")?;
     refused(remove(&file), &[Code::ENOTDIR], "removing a file as a folder")
+}
+
+pub fn layers_pass_folders_on(subject: &Subject) -> Step {
+    let watched = Arc::new(Watched::trying_folders(case::host(subject)));
+    let case = Case::start_under(subject, Host::new(watched.clone()))?;
+    case.needs(OpenFlags::WRITE)?;
+    let names = namespace(&case)?;
+    let mut file = case.open(&case.absent()?, case.write_flags())?;
+    file.finish(Finish::Discard)?;
+    drop(file);
+    if !watched.makes_folders() {
+        return Ok(());
+    }
+    let (folder, control) = (case.absent()?, Control::new());
+    match case.request(&folder, &control, |request| names.make_folder(&request)) {
+        Err(error) if error.code() == Code::ENOTSUP => {
+            Err(Stop::Fail(format!("the provider beneath makes folders, and the layer does not: {error}")))
+        }
+        made => {
+            made?;
+            Ok(case.request(&folder, &control, |request| names.remove_folder(&request))?)
+        }
+    }
 }
 
 /// Each name of a folder, as the suite compares them, until the function breaks off.

@@ -5,6 +5,7 @@ use crate::step::{Step, Stop};
 use crate::steps::{claims, ensure, read_some, refused, same, sample, skip, write_all};
 use crate::subject::Subject;
 use std::io::SeekFrom;
+use std::time::SystemTime;
 use vfs_core::{Capabilities, Code, Direction, File, Finish, Flush, OpenFlags, Wanted};
 
 pub fn claims_something(subject: &Subject) -> Step {
@@ -151,7 +152,7 @@ pub fn unclaimed_calls_are_refused(subject: &Subject) -> Step {
         let (read_at, write_at) =
             (absent(Capabilities::POSITIONAL_READ), absent(Capabilities::POSITIONAL_WRITE));
         let (stat, lease) = (absent(Capabilities::STAT), absent(Capabilities::FD));
-        let poll = absent(Capabilities::POLL);
+        let (poll, times) = (absent(Capabilities::POLL), absent(Capabilities::TIMES));
         // What has a direction may say that it is the wrong one.
         let either = [Code::ENOTSUP, Code::EBADF];
         if seek {
@@ -169,6 +170,9 @@ pub fn unclaimed_calls_are_refused(subject: &Subject) -> Step {
         }
         if stat {
             refused(file.stat(), &[Code::ENOTSUP], "stat without STAT")?;
+        }
+        if times {
+            refused(file.set_modified(SystemTime::UNIX_EPOCH), &either, "set_modified without TIMES")?;
         }
         if lease {
             for direction in [Direction::Read, Direction::Write] {

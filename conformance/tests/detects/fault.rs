@@ -65,10 +65,14 @@ faults! {
     StatSizeIsOff = "stat_knows_the_size";
     StatSizeIsStale = "stat_follows_writes";
     VersionIsConstant = "stat_version_follows_the_content";
+    WritesForgetTimes = "times_are_kept";
+    TimesAreRoundedUp = "times_are_kept";
+    NamesForgetTimes = "names_take_times";
     StatsAbsentNames = "namespace_stats_names";
     RemovesNothing = "namespace_removes_names";
     ListsTwice = "namespace_lists_no_odd_names";
     NamesLeaveOut = "names_are_bytes";
+    KeepsFoldersFromBeneath = "layers_pass_folders_on";
     MakesFoldersTwice = "folders_are_made_and_removed";
 
     ReaderCannotFinish = "finish_on_a_reader_is_harmless";

@@ -8,7 +8,7 @@ use std::io::SeekFrom;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use vfs_core::{
     Capabilities, Code, Context, Direction, Error, Events, File, Finish, Flush, Interest, Kind, Lease,
     OnCancel, OpenFlags, Result, Stat, Wanted,
@@ -38,6 +38,8 @@ pub struct Open {
     pub _on_cancel: Option<OnCancel>,
     /// For `OldBytesComeBack` only: what lay behind a new end.
     pub cut: (u64, Vec<u8>),
+    /// The time that it is to have.
+    pub modified: Option<SystemTime>,
     /// How often something was tried: each second time it does not go.
     pub tries: u32,
     /// What is lent to be waited on: one, but for `LendsAnother`.
@@ -111,7 +113,7 @@ impl File for Open {
             claimed |= C::READABLE | C::POSITIONAL_READ;
         }
         if self.goes(OpenFlags::WRITE) {
-            claimed |= C::WRITABLE | C::TRUNCATABLE | C::POSITIONAL_WRITE;
+            claimed |= C::WRITABLE | C::TRUNCATABLE | C::POSITIONAL_WRITE | C::TIMES;
         }
         match self.fault {
             Fault::ClaimsNothing => C::empty(),
@@ -258,6 +260,9 @@ impl File for Open {
         }
         self.ended |= how == Finish::End;
         self.committed |= how == Finish::Commit;
+        if how == Finish::Commit && self.modified.is_some() {
+            self.data.lock().unwrap().modified = self.modified;
+        }
         if how == Finish::Commit && self.unpublished {
             self.publish();
         }
@@ -301,6 +306,16 @@ impl File for Open {
         };
         let version = if self.fault == Fault::VersionIsConstant { 1 } else { data.version };
         Ok(Stat::of_kind(Kind::Regular).size(size).version(format!("v{version}")))
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.needs(OpenFlags::WRITE)?;
+        self.modified = match self.fault {
+            Fault::WritesForgetTimes => None,
+            Fault::TimesAreRoundedUp => Some(time + Duration::from_secs(1)),
+            _ => Some(time),
+        };
+        Ok(())
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {

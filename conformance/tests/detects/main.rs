@@ -8,13 +8,40 @@ mod model;
 use fault::{FAULTS, Fault};
 use model::{BLOCKING, Model};
 use std::sync::Arc;
-use vfs_core::{Host, Info, Instance, OpenFlags, Provider, Settings};
+use vfs_core::{Context, Host, HostCalls, Info, Inner, Instance, Level, OpenFlags, Provider, Settings};
 use zvfs_conformance::{Blocking, CHECKS, Subject, Verdict, run_check};
 
 fn subject(fault: Fault) -> Arc<Subject> {
     let blocking = |_: &str| Ok(Blocking { descriptor: format!("model:{BLOCKING}"), flags: OpenFlags::READ });
     let subject = Subject::new(Box::new(Model::with(fault))).target(|name| Ok(format!("model:{name}")));
-    Arc::new(subject.blocking(blocking).isolated())
+    let subject = subject.blocking(blocking).isolated();
+    match fault {
+        Fault::KeepsFoldersFromBeneath => Arc::new(subject.host(Host::new(Arc::new(Beneath)))),
+        _ => Arc::new(subject),
+    }
+}
+
+/// A host with a provider beneath a layer, which makes and removes folders.
+struct Beneath;
+
+impl HostCalls for Beneath {
+    fn name(&self) -> &str {
+        "detects"
+    }
+
+    fn version(&self) -> &str {
+        "1"
+    }
+
+    fn log(&self, _: Level, _: &str) {}
+
+    fn make_folder(&self, _: &Context, _: &str, _: &Inner) -> vfs_core::Result<()> {
+        Ok(())
+    }
+
+    fn remove_folder(&self, _: &Context, _: &str, _: &Inner) -> vfs_core::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use vfs_core::{
-    Code, Entry, Error, File, Host, Info, Instance, Kind, Name, Namespace, OpenFlags, Provider, Request,
-    Result, Setting, SettingKind, Settings, Stat,
+    Code, Entry, Error, File, Host, Info, Inner, Instance, Kind, Name, Namespace, OpenFlags, Provider,
+    Request, Result, Setting, SettingKind, Settings, Stat,
 };
 
 /// The name whose reads wait for ever (here: longer than a check waits).
@@ -19,6 +19,8 @@ pub const BLOCKING: &str = "blocking";
 pub struct Data {
     pub bytes: Vec<u8>,
     pub version: u64,
+    /// The time that it was given.
+    pub modified: Option<SystemTime>,
     /// For `SharedPosition` and `ReadAtMovesThePosition` only.
     pub position: u64,
 }
@@ -57,14 +59,14 @@ impl Provider for Model {
             .setting(Setting::new("unused", SettingKind::Size, "of no use").default_value(default))
     }
 
-    fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
+    fn start(&self, host: Host, _: Settings) -> Result<Box<dyn Instance>> {
         if self.fault == Fault::OneInstanceOnly && self.calls.swap(1 << 20, Ordering::Relaxed) >= 1 << 20 {
             return Err(Error::new(Code::EBUSY, "start: started already"));
         }
         let shared = self.fault == Fault::InstancesShareNames;
         let names = if shared { self.names.clone() } else { Names::default() };
         let (folders, meeting) = (Mutex::default(), Arc::default());
-        Ok(Box::new(Running { fault: self.fault, names, folders, meeting }))
+        Ok(Box::new(Running { fault: self.fault, names, folders, meeting, host }))
     }
 }
 
@@ -73,6 +75,7 @@ struct Running {
     names: Names,
     folders: Mutex<HashSet<String>>,
     meeting: Arc<AtomicUsize>,
+    host: Host,
 }
 
 impl Running {
@@ -102,6 +105,10 @@ impl Running {
 impl Instance for Running {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let (flags, name, fault) = (request.flags(), request.rest(), self.fault);
+        if fault == Fault::KeepsFoldersFromBeneath {
+            // A layer, though it has its bytes elsewhere.
+            let _ = self.host.open(request.context(), "beneath:x", &Inner::default());
+        }
         if fault == Fault::WantsADirection && flags.is_empty() {
             return self.refuse(Code::EBADF, "open: say READ or WRITE");
         }
@@ -166,6 +173,7 @@ impl Instance for Running {
             cancelled,
             _on_cancel: on_cancel,
             cut: (0, Vec::new()),
+            modified: None,
             tries: 0,
             awaited: Vec::new(),
         }))
@@ -182,7 +190,12 @@ impl Namespace for Running {
             return Ok(Stat::of_kind(Kind::Directory));
         }
         match self.names.lock().unwrap().get(request.rest()) {
-            Some(data) => Ok(Stat::of_kind(Kind::Regular).size(data.lock().unwrap().bytes.len() as u64)),
+            Some(data) => {
+                let data = data.lock().unwrap();
+                let mut stat = Stat::of_kind(Kind::Regular).size(data.bytes.len() as u64);
+                stat.modified = data.modified;
+                Ok(stat)
+            }
             None if self.fault == Fault::StatsAbsentNames => Ok(Stat::of_kind(Kind::Regular)),
             None => self.refuse(Code::ENOENT, "stat: no such name"),
         }
@@ -221,7 +234,19 @@ impl Namespace for Running {
         if there { Ok(()) } else { self.refuse(Code::ENOENT, "remove: no such name") }
     }
 
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        match self.names.lock().unwrap().get(request.rest()) {
+            Some(data) if self.fault != Fault::NamesForgetTimes => data.lock().unwrap().modified = Some(time),
+            Some(_) => {}
+            None => return self.refuse(Code::ENOENT, "set a time: no such name"),
+        }
+        Ok(())
+    }
+
     fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        if self.fault == Fault::KeepsFoldersFromBeneath {
+            return self.refuse(Code::ENOTSUP, "make folder: not through this layer");
+        }
         let is_file = self.names.lock().unwrap().contains_key(request.rest());
         let is_new = !is_file && self.folders.lock().unwrap().insert(request.rest().to_owned());
         match is_new || self.fault == Fault::MakesFoldersTwice {

@@ -11,9 +11,10 @@ mod write;
 
 use read::Reader;
 use std::ops::ControlFlow;
+use std::time::SystemTime;
 use vfs_core::{
-    Capabilities, Code, Entry, Error, File, Host, Info, Inner, Instance, Namespace, OpenFlags, Provider,
-    Request, Result, Scope, Setting, SettingKind, Settings, Stat, export_provider,
+    Capabilities, Code, Entry, Error, File, Host, Info, Inner, Instance, Name, Namespace, OpenFlags,
+    Provider, Request, Result, Scope, Setting, SettingKind, Settings, Stat, export_provider,
 };
 use write::Writer;
 
@@ -98,8 +99,28 @@ impl Namespace for Running {
         self.host.list(request.context(), request.rest(), &Inner::default(), &mut each)
     }
 
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        let mut each = |name: Name<'_>| {
+            let stat = name.stat.cloned().map(without_size);
+            each(Name { bytes: name.bytes, stat: stat.as_ref() })
+        };
+        self.host.names(request.context(), request.rest(), &Inner::default(), &mut each)
+    }
+
     fn remove(&self, request: &Request<'_>) -> Result<()> {
         self.host.remove(request.context(), request.rest(), &Inner::default())
+    }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        self.host.make_folder(request.context(), request.rest(), &Inner::default())
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        self.host.remove_folder(request.context(), request.rest(), &Inner::default())
+    }
+
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        self.host.set_modified(request.context(), request.rest(), &Inner::default(), time)
     }
 }
 
@@ -138,9 +159,10 @@ fn without_size(mut stat: Stat) -> Stat {
     stat
 }
 
-/// What a layer passes on of its inner file: that no call of it waits longer than a cancel or the deadline.
+/// What a layer passes on of its inner file: that no call of it waits longer than a cancel or the deadline, and that it takes the
+/// time of its last change.
 fn passed_on(inner: &dyn File) -> Capabilities {
-    inner.capabilities() & Capabilities::CANCEL
+    inner.capabilities() & (Capabilities::CANCEL | Capabilities::TIMES)
 }
 
 /// The inner file as std's, for the library.

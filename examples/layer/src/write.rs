@@ -3,6 +3,7 @@
 use crate::{Stream, failure, passed_on};
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
+use std::time::SystemTime;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
 
 pub struct Writer {
@@ -42,6 +43,10 @@ impl File for Writer {
             self.encoder.flush().map_err(|error| failure(error, "flush gzip"))?;
         }
         self.inner().flush(level)
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.inner().set_modified(time)
     }
 
     fn finish(&mut self, how: Finish) -> Result<()> {

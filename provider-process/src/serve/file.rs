@@ -60,6 +60,7 @@ impl HeldFile {
             FileCall::Truncate { size } => done(self.exclusive()?.truncate(size))?,
             FileCall::Flush(level) => done(self.exclusive()?.flush(level))?,
             FileCall::Finish(how) => done(self.exclusive()?.finish(how))?,
+            FileCall::SetModified(time) => done(self.exclusive()?.set_modified(time.get()?))?,
             FileCall::Stat => Reply::Stat((&self.exclusive()?.stat()?).into()),
             FileCall::Advance { direction, count } => done(self.exclusive()?.advance(direction, count))?,
             FileCall::Lease(direction) => return lease(&mut **self.exclusive()?, direction),

@@ -4,8 +4,9 @@ use super::inner::InnerFile;
 use super::link::{Link, Route, other_reply, reply, tell};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::SystemTime;
 use vfs_core::process::file_of;
-use vfs_core::process::wire::{InnerRequest, NameCall, OnConnection, Reply, Upcall};
+use vfs_core::process::wire::{InnerRequest, NameCall, OnConnection, Reply, Time, Upcall};
 use vfs_core::{
     Capabilities, Code, Context, Entry, Error, File, HostCalls, Inner, Level, Name, OpenFlags, Result, Stat,
 };
@@ -21,6 +22,40 @@ impl Hosting {
     fn name(&self, context: &Context, what: NameCall, descriptor: &str, options: &Inner) -> Result<Reply> {
         let request = asked(context, descriptor, options)?;
         self.link.route(context)?.ask(Upcall::Name(what, request))
+    }
+
+    /// Changes an inner name.
+    fn change(&self, context: &Context, what: NameCall, descriptor: &str, options: &Inner) -> Result<()> {
+        match self.name(context, what, descriptor, options)? {
+            Reply::Done => Ok(()),
+            _ => Err(other_reply()),
+        }
+    }
+
+    /// Lists an inner name, which has any number of answers.
+    fn listed(
+        &self,
+        context: &Context,
+        what: NameCall,
+        descriptor: &str,
+        options: &Inner,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let request = asked(context, descriptor, options)?;
+        let mut route = self.link.route(context)?;
+        let (mut came, mut goes_on) = (route.ask(Upcall::Name(what, request))?, true);
+        while let (Reply::Names(names), true) = (&came, goes_on) {
+            // The layer may make upcalls of its own in here: the connection is free for them.
+            goes_on = names.iter().all(|name| {
+                let stat = name.stat.clone().map(Stat::from);
+                each(Name { bytes: &name.bytes, stat: stat.as_ref() }).is_continue()
+            });
+            came = answer(&mut route, goes_on)?;
+        }
+        match came {
+            Reply::Done => Ok(()),
+            _ => Err(other_reply()),
+        }
     }
 }
 
@@ -71,29 +106,40 @@ impl HostCalls for Hosting {
         options: &Inner,
         each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let request = asked(context, descriptor, options)?;
-        let mut route = self.link.route(context)?;
-        let (mut came, mut goes_on) = (route.ask(Upcall::Name(NameCall::List, request))?, true);
-        while let (Reply::Names(names), true) = (&came, goes_on) {
-            // The layer may make upcalls of its own in here: the connection is free for them.
-            goes_on = names.iter().all(|name| {
-                let stat = name.stat.clone().map(Stat::from);
-                let name = Name { bytes: &name.bytes, stat: stat.as_ref() };
-                name.entry().is_none_or(|entry| each(entry).is_continue())
-            });
-            came = answer(&mut route, goes_on)?;
-        }
-        match came {
-            Reply::Done => Ok(()),
-            _ => Err(other_reply()),
-        }
+        let mut each = |name: Name<'_>| name.entry().map_or(ControlFlow::Continue(()), &mut *each);
+        self.listed(context, NameCall::List, descriptor, options, &mut each)
+    }
+
+    fn names(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.listed(context, NameCall::Names, descriptor, options, each)
     }
 
     fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
-        match self.name(context, NameCall::Remove, descriptor, options)? {
-            Reply::Done => Ok(()),
-            _ => Err(other_reply()),
-        }
+        self.change(context, NameCall::Remove, descriptor, options)
+    }
+
+    fn make_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.change(context, NameCall::MakeFolder, descriptor, options)
+    }
+
+    fn remove_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.change(context, NameCall::RemoveFolder, descriptor, options)
+    }
+
+    fn set_modified(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        time: SystemTime,
+    ) -> Result<()> {
+        self.change(context, NameCall::SetModified(Time::new(time)?), descriptor, options)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::link::{Link, ask, other_reply};
 use std::io::SeekFrom;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use vfs_core::process::wire::{CHUNK, FileCall, InnerId, Reply, Upcall};
+use std::time::{Duration, Instant, SystemTime};
+use vfs_core::process::wire::{CHUNK, FileCall, InnerId, Reply, Time, Upcall};
 use vfs_core::process::{Connection, Half};
 use vfs_core::{Capabilities, Context, Control, File, Finish, Flush, Result, Stat};
 
@@ -112,6 +112,10 @@ impl File for InnerFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> Result<usize> {
         self.drain(buf, |count| FileCall::WriteAt { count, offset })
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.done(FileCall::SetModified(Time::new(time)?))
     }
 
     fn stat(&mut self) -> Result<Stat> {

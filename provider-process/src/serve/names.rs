@@ -28,6 +28,7 @@ impl Process {
                 NameCall::Remove => names.remove(request).map(|()| Reply::Done),
                 NameCall::MakeFolder => names.make_folder(request).map(|()| Reply::Done),
                 NameCall::RemoveFolder => names.remove_folder(request).map(|()| Reply::Done),
+                NameCall::SetModified(time) => names.set_modified(request, time.get()?).map(|()| Reply::Done),
             }
         });
         if reply.is_ok() {

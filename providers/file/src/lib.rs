@@ -38,7 +38,7 @@
 //! | `claims` | which run writes which name |
 //! | `hidden`, `attributes` | the name of a file between two others; what it takes over from the one it replaces |
 //! | `stream`, `transfer` | FIFOs, devices, standard streams; moving bytes without holding the caller |
-//! | `namespace`, `status` | stat, list, remove; what stat says |
+//! | `namespace`, `status`, `times` | stat, list, remove; what stat says; the time that a file is given |
 //! | `failure` | system errors to ours |
 
 mod atomic;
@@ -56,6 +56,7 @@ mod provider;
 mod regular;
 mod status;
 mod stream;
+mod times;
 mod transfer;
 mod walk;
 

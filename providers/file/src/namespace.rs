@@ -1,4 +1,4 @@
-//! Work on names: stat, list, remove, and folders.
+//! Work on names: stat, list, remove, folders, and the times of what is there.
 
 use crate::failure::{fail, read_only};
 use crate::path::{self, Standard};
@@ -6,12 +6,14 @@ use crate::place::Place;
 use crate::provider::Files;
 use crate::status;
 use crate::stream::Stream;
+use crate::times;
 use rustix::fs::{AtFlags, Dir, FileType, OFlags, fstat, statat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use vfs_core::{Code, Entry, Error, File, Level, Name, Namespace, Request, Result, Stat};
 
 impl Namespace for Files {
@@ -81,6 +83,20 @@ impl Namespace for Files {
     fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
         self.change("remove folder", request, &folder(request)?, |place| place.remove_folder())
     }
+
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        let (doing, path) = ("set the time of", folder(request)?);
+        self.check_change(doing, request, &path)?;
+        let set = match self.roots.place(&path, true) {
+            // It ends in no name: a root, or `..`.
+            Err(Errno::ISDIR) => self
+                .roots
+                .open(&path, OFlags::RDONLY | OFlags::DIRECTORY)
+                .and_then(|folder| times::set(&folder, time)),
+            place => place.and_then(|place| place.set_modified(time)),
+        };
+        set.map_err(|errno| fail(doing, request.shown(), errno))
+    }
 }
 
 impl Files {
@@ -92,6 +108,12 @@ impl Files {
         path: &Path,
         change: impl FnOnce(&Place) -> Result<(), Errno>,
     ) -> Result<()> {
+        self.check_change(doing, request, path)?;
+        let changed = self.roots.place(path, false).and_then(|place| change(&place));
+        changed.map_err(|errno| fail(doing, request.shown(), errno))
+    }
+
+    fn check_change(&self, doing: &str, request: &Request<'_>, path: &Path) -> Result<()> {
         if Standard::of_path(path).is_some() {
             let text = format!("{doing} {}: it is the host's own stream", request.shown());
             return Err(Error::new(Code::EPERM, text));
@@ -99,8 +121,7 @@ impl Files {
         if self.read_only {
             return Err(read_only(doing, request));
         }
-        let changed = self.roots.place(path, false).and_then(|place| change(&place));
-        changed.map_err(|errno| fail(doing, request.shown(), errno))
+        Ok(())
     }
 }
 

@@ -1,14 +1,16 @@
 //! A name in a folder that was reached safely: what is done to it cannot be led elsewhere.
 
+use crate::times;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RenameFlags, fstat, fstatfs, fsync, linkat,
-    mkdirat, openat, renameat, renameat_with, statat, unlinkat,
+    mkdirat, openat, renameat, renameat_with, statat, unlinkat, utimensat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 /// New files: what the umask leaves of this.
 pub const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
@@ -123,6 +125,27 @@ impl Place {
     /// Removes the name of an empty folder; anything else is ENOTDIR.
     pub fn remove_folder(&self) -> Result<(), Errno> {
         unlinkat(&*self.folder, &self.name, AtFlags::REMOVEDIR)
+    }
+
+    /// Sets the time of what is there; of a symbolic link its own.
+    pub fn set_modified(&self, time: SystemTime) -> Result<(), Errno> {
+        match self.set_modified_by_name(time) {
+            // In a process behind walls it is allowed of an open file only.
+            Err(Errno::PERM) => match self.kind()? {
+                Some(FileType::RegularFile | FileType::Directory) => {
+                    let opened = self.open(OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY);
+                    times::set(&opened.map_err(|_| Errno::PERM)?, time)
+                }
+                Some(_) => Err(Errno::PERM),
+                None => Err(Errno::NOENT),
+            },
+            set => set,
+        }
+    }
+
+    fn set_modified_by_name(&self, time: SystemTime) -> Result<(), Errno> {
+        let (folder, name, own) = (&*self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        times::set_by(time, |times| utimensat(folder, name, times, own), || statat(folder, name, own))
     }
 
     /// Whether the name stands for this file.

@@ -9,7 +9,7 @@ use crate::claims::Claim;
 use crate::confine::Roots;
 use crate::failure::{fail, wrong_direction};
 use crate::pending::Pending;
-use crate::status;
+use crate::{status, times};
 pub use room::lock;
 use rustix::fs::{Advice, fadvise, fdatasync, fstat, ftruncate};
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
@@ -17,6 +17,7 @@ use std::io::SeekFrom;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 use vfs_core::{
     Capabilities, Code, Context, Direction, Error, Events, File, Finish, Flush, Lease, OpenFlags, Request,
     Result, Stat,
@@ -39,6 +40,8 @@ pub struct Regular {
     locked: bool,
     /// Bytes reserved at open; what lies beyond the size is given back at the end.
     reserved: u64,
+    /// The time that it is to have, whatever is written.
+    modified: Option<SystemTime>,
     /// How the writing side ended.
     finished: Option<Finish>,
     /// The name, for the run that writes it.
@@ -60,6 +63,7 @@ impl Regular {
             position: 0,
             locked: false,
             reserved: 0,
+            modified: None,
             finished: None,
             _claim: claim,
             pending: None,
@@ -158,7 +162,7 @@ impl File for Regular {
             capabilities |= Capabilities::READABLE | Capabilities::POSITIONAL_READ;
         }
         if self.flags.contains(OpenFlags::WRITE) {
-            capabilities |= Capabilities::WRITABLE | Capabilities::TRUNCATABLE;
+            capabilities |= Capabilities::WRITABLE | Capabilities::TRUNCATABLE | Capabilities::TIMES;
             // With O_APPEND Linux's pwrite appends, whatever the offset.
             if !self.flags.contains(OpenFlags::APPEND) {
                 capabilities |= Capabilities::POSITIONAL_WRITE;
@@ -244,6 +248,9 @@ impl File for Regular {
         }
         self.finished = Some(how);
         self.release();
+        if let (Finish::Commit, Some(time)) = (how, self.modified) {
+            times::set(&self.fd, time).map_err(|errno| self.fail("set the time of", errno))?;
+        }
         match (how, self.pending.take()) {
             (Finish::Commit, Some(pending)) => {
                 pending.commit(&self.fd).map_err(|errno| self.fail("commit", errno))
@@ -283,6 +290,14 @@ impl File for Regular {
 
     fn stat(&mut self) -> Result<Stat> {
         fstat(&self.fd).map(|stat| status::of(&stat)).map_err(|errno| self.fail("stat", errno))
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.check_writable("set the time of")?;
+        // At once, so that what the file system refuses is known before anything is written; and again once all is.
+        times::set(&self.fd, time).map_err(|errno| self.fail("set the time of", errno))?;
+        self.modified = Some(time);
+        Ok(())
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {

@@ -32,6 +32,10 @@ class _Ends:
         self.flush()  # type: ignore[attr-defined]
         self.raw.commit()
 
+    def set_modified(self, modified_ns: int) -> None:
+        """Sets the time that the file has once it is committed; see RawFile.set_modified."""
+        self.raw.set_modified(modified_ns)
+
     def discard(self) -> None:
         """Ends the writing as failed: what is buffered is dropped, and what was written leaves no trace where that can be."""
         self.raw.discard()

@@ -14,7 +14,7 @@ from ._calls import call, call_that_waits
 from ._control import Control
 from ._errors import made
 from ._library import zvfs
-from ._stat import Stat
+from ._stat import Stat, given
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -144,6 +144,11 @@ class RawFile(io.RawIOBase):
             raise made(errno.EINVAL, f"truncate {self.name} to {size}: give 0 or more")
         self._call(zvfs().zvfs_handle_truncate, size)
         return size
+
+    def set_modified(self, modified_ns: int) -> None:
+        """Sets the time that the file has once it is committed, whatever is written. Some stores take none after the first write, and
+        others none at all (ENOTSUP); the file can then be written without."""
+        self._call(zvfs().zvfs_handle_set_modified, given(modified_ns))
 
     # -- positions
 

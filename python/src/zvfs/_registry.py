@@ -18,7 +18,7 @@ from ._configuration import Settings, configuration, texts
 from ._control import Control
 from ._library import zvfs
 from ._raw import RawFile
-from ._stat import Entry, Stat
+from ._stat import Entry, Stat, given
 from ._text import descriptor as to_descriptor
 from ._text import to_c
 
@@ -131,10 +131,19 @@ class Registry:
         """Removes an empty folder."""
         self._with_name(zvfs().zvfs_registry_remove_folder, descriptor, timeout, control)
 
-    def _with_name(self, function: Any, descriptor: Path, timeout: float | None, control: Control | None) -> None:
+    def set_modified(
+        self, descriptor: Path, modified_ns: int, *, timeout: float | None = None, control: Control | None = None
+    ) -> None:
+        """Sets the time of what is there under a name, a folder too, rounded down to what the store holds. Providers that set none
+        raise ENOTSUP."""
+        self._with_name(zvfs().zvfs_registry_set_modified, descriptor, timeout, control, given(modified_ns))
+
+    def _with_name(
+        self, function: Any, descriptor: Path, timeout: float | None, control: Control | None, *more: Any
+    ) -> None:
         control = limited(timeout, control)
         options = _abi.OpenOptions(control=control._pointer)
-        call_that_waits(control, function, self._open(), to_descriptor(descriptor), byref(options))
+        call_that_waits(control, function, self._open(), to_descriptor(descriptor), byref(options), *more)
 
     def close(self) -> None:
         """Frees the registry. Providers stop when their last file is closed, and deliver what was ended, in up to 5 s."""

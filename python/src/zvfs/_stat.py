@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 from . import _abi
+from ._errors import made
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,13 @@ class Stat:
             kind=_abi.KINDS[found.kind] if found.kind < len(_abi.KINDS) else "unknown",
             version=found.version.decode("utf-8", "replace") or None,
         )
+
+
+def given(modified_ns: int) -> int:
+    """A time that is to be set, as C takes it: ctypes would cut a larger number."""
+    if not -(2**63) < modified_ns < 2**63:
+        raise made(errno.EOVERFLOW, f"set_modified: {modified_ns} ns is not within 1677 to 2262")
+    return modified_ns
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ macro_rules! structs {
 }
 
 /// The header's name and ours.
-const STRUCTS: [(&str, &str, u64, Fields); 24] = structs! {
+const STRUCTS: [(&str, &str, u64, Fields); 25] = structs! {
     "zvfs_error" = Error;
     "zvfs_setting" = Setting;
     "zvfs_value" = Value;
@@ -34,6 +34,7 @@ const STRUCTS: [(&str, &str, u64, Fields); 24] = structs! {
     "zvfs_name" = Name;
     "zvfs_names" = Names;
     "zvfs_folders" = Folders;
+    "zvfs_times" = Times;
     "zvfs_lease" = Lease;
     "zvfs_fd_extension" = FdExtension;
     "zvfs_splice" = Splice;
@@ -60,12 +61,13 @@ const NUMBERS: [(&str, u64); 26] = numbers! {
     KIND_UNKNOWN KIND_REGULAR KIND_DIRECTORY KIND_STREAM KIND_DEVICE KIND_TERMINAL
 };
 
-const TEXTS: [(&str, &str); 11] = [
+const TEXTS: [(&str, &str); 12] = [
     ("EXT_POSITIONAL", abi::EXT_POSITIONAL),
     ("EXT_STAT", abi::EXT_STAT),
     ("EXT_NAMESPACE", abi::EXT_NAMESPACE),
     ("EXT_NAMES", abi::EXT_NAMES),
     ("EXT_FOLDERS", abi::EXT_FOLDERS),
+    ("EXT_TIMES", abi::EXT_TIMES),
     ("EXT_FD", abi::EXT_FD),
     ("EXT_SPLICE", abi::EXT_SPLICE),
     ("EXT_POLL", abi::EXT_POLL),

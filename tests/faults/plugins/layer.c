@@ -29,7 +29,7 @@ static int32_t ZVFS_CALL start(const zvfs_host *given, const zvfs_value *const *
     zvfs_inner *inner;
     host = given;
     layer = given->extension(given, ZVFS_EXT_HOST_OPEN);
-    if (!layer || !ZVFS_HAS(layer, try_finish)) return zvfs_fail(err, ZVFS_ENOTSUP, "this host opens nothing");
+    if (!layer || !ZVFS_HAS(layer, set_modified)) return zvfs_fail(err, ZVFS_ENOTSUP, "this host opens nothing");
     if (settings[0]) return open_inner(NULL, settings[0]->text, ZVFS_OPEN_READ, ZVFS_SIZE_UNKNOWN, &inner, err);
     *out = (zvfs_instance *)&the_instance;
     return 0;
@@ -210,8 +210,42 @@ static int32_t ZVFS_CALL name_remove(zvfs_instance *instance, const zvfs_open_re
     (void)instance;
     return layer->name_remove(host, request->context, &what, err);
 }
+static int32_t ZVFS_CALL names_list(zvfs_instance *instance, const zvfs_open_request *request, zvfs_name_fn each, void *arg,
+                                    zvfs_error *err) {
+    zvfs_inner_request what = named(request);
+    (void)instance;
+    if (layer->names_list(host, request->context, &what, NULL, arg, NULL) != -ZVFS_EINVAL)
+        return zvfs_fail(err, ZVFS_EIO, "NULL");
+    return layer->names_list(host, request->context, &what, each, arg, err);
+}
+static int32_t ZVFS_CALL folder_make(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err) {
+    zvfs_inner_request what = named(request);
+    (void)instance;
+    return layer->folder_make(host, request->context, &what, err);
+}
+static int32_t ZVFS_CALL folder_remove(zvfs_instance *instance, const zvfs_open_request *request, zvfs_error *err) {
+    zvfs_inner_request what = named(request);
+    (void)instance;
+    return layer->folder_remove(host, request->context, &what, err);
+}
+static int32_t ZVFS_CALL name_set_modified(zvfs_instance *instance, const zvfs_open_request *request, int64_t modified_ns,
+                                           zvfs_error *err) {
+    zvfs_inner_request what = named(request);
+    (void)instance;
+    if (layer->name_set_modified(host, request->context, &what, ZVFS_TIME_UNKNOWN, NULL) != -ZVFS_EINVAL)
+        return zvfs_fail(err, ZVFS_EIO, "no time");
+    return layer->name_set_modified(host, request->context, &what, modified_ns, err);
+}
+static int32_t ZVFS_CALL set_modified(zvfs_file *file, int64_t modified_ns, zvfs_error *err) {
+    if (layer->set_modified(file->context, file->inner, ZVFS_TIME_UNKNOWN, NULL) != -ZVFS_EINVAL)
+        return zvfs_fail(err, ZVFS_EIO, "no time");
+    return layer->set_modified(file->context, file->inner, modified_ns, err);
+}
 static const void *ZVFS_CALL extension(const char *id) {
     static const zvfs_namespace names = { sizeof names, name_stat, name_list, name_remove };
+    static const zvfs_names bytes = { sizeof bytes, names_list };
+    static const zvfs_folders folders = { sizeof folders, folder_make, folder_remove };
+    static const zvfs_times times = { sizeof times, set_modified, name_set_modified };
     static const zvfs_positional positional = { sizeof positional, read_at, write_at };
     static const zvfs_stat_extension stat = { sizeof stat, stat_ };
     static const zvfs_fd_extension fd = { sizeof fd, lease, advance };
@@ -223,9 +257,13 @@ static const void *ZVFS_CALL extension(const char *id) {
     if (strcmp(id, ZVFS_EXT_POLL) == 0) return &poll;
 #ifndef NAMELESS
     if (strcmp(id, ZVFS_EXT_NAMESPACE) == 0) return &names;
-#else
-    (void)names;
+    if (strcmp(id, ZVFS_EXT_NAMES) == 0) return &bytes;
+#ifndef FOLDERLESS
+    if (strcmp(id, ZVFS_EXT_FOLDERS) == 0) return &folders;
 #endif
+    if (strcmp(id, ZVFS_EXT_TIMES) == 0) return &times;
+#endif
+    (void)names, (void)bytes, (void)folders, (void)times; /* in every build */
     return strcmp(id, ZVFS_EXT_FD) == 0 ? &fd : NULL;
 }
 static const zvfs_setting at_start = { sizeof at_start, "at-start", NULL, "a descriptor to open in start", ZVFS_TYPE_STRING,

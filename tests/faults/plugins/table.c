@@ -118,9 +118,11 @@ UNUSED static const void *ZVFS_CALL hollow_extensions(const char *id) {
     if (strcmp(id, ZVFS_EXT_POSITIONAL) == 0) return &positional;
     static const zvfs_splice splice = { sizeof splice, NULL, NULL };
     static const zvfs_poll poll = { sizeof poll, NULL, NULL, NULL, NULL };
+    static const zvfs_times times = { sizeof times, NULL, NULL };
     if (strcmp(id, ZVFS_EXT_STAT) == 0) return &stat;
     if (strcmp(id, ZVFS_EXT_SPLICE) == 0) return &splice;
     if (strcmp(id, ZVFS_EXT_POLL) == 0) return &poll;
+    if (strcmp(id, ZVFS_EXT_TIMES) == 0) return &times;
     return strcmp(id, ZVFS_EXT_FD) == 0 ? &fd : NULL;
 }
 

@@ -164,6 +164,7 @@ fn a_capability_without_its_function_is_an_error_at_open() {
             ("SPLICE", "NONE"),
             ("SPLICE", "EXTENSION=hollow_extensions"),
             ("POLL", "EXTENSION=hollow_extensions"),
+            ("TIMES", "EXTENSION=hollow_extensions"),
         ];
         let registry = plugins.registry();
         for (at, (capability, define)) in cases.into_iter().enumerate() {
@@ -180,13 +181,16 @@ fn a_capability_without_its_function_is_an_error_at_open() {
 
 /// A layer that is older than the bit passes on what its inner file has, and was broken by a host that knows the bit.
 #[test]
-fn poll_is_taken_away_where_it_cannot_be_kept() {
+fn a_later_bit_is_taken_away_where_it_cannot_be_kept() {
     over(Plugins::new, |plugins| {
         let claimed = "CLAIMED=ZVFS_CAP_READABLE|ZVFS_CAP_POLL";
         plugins.add("older", "table", &[claimed]);
         plugins.add("shared", "behave", &["THREADS=ZVFS_THREADS_PER_INSTANCE"]);
         plugins.add("free", "behave", &[]);
+        plugins.add("untimed", "table", &["CLAIMED=ZVFS_CAP_READABLE|ZVFS_CAP_TIMES"]);
         let registry = plugins.registry();
+        let untimed = registry.open("untimed:", &OpenOptions::default()).unwrap();
+        assert!(!untimed.capabilities().contains(Capabilities::TIMES));
         for (name, keeps) in [("older", false), ("shared", false), ("free", true)] {
             let file = registry.open(&format!("{name}:polls"), &OpenOptions::default()).unwrap();
             assert_eq!(file.capabilities().contains(Capabilities::POLL), keeps, "{name}");

@@ -1,6 +1,7 @@
 //! From C's values to Rust's: each checked as far as it can be.
 #![expect(unsafe_code, reason = "turns the other side's pointers into references and slices")]
 
+use crate::boundary::time::Time;
 use crate::code::Code;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
@@ -45,6 +46,14 @@ macro_rules! as_it_is {
 
 // Numbers mean what they mean; a `*mut c_void` is the caller's own and only passed back to him.
 as_it_is! { u32 u64 i32 i64 *mut c_void }
+
+impl Argument for Time {
+    type C = i64;
+
+    unsafe fn check(value: i64, _: &'static str) -> Result<Time> {
+        Time::of(value)
+    }
+}
 
 /// What may be NULL.
 pub trait Null {

@@ -6,6 +6,7 @@ mod entry;
 mod error;
 mod sized;
 mod strings;
+mod time;
 
 pub use argument::{Argument, Behind, Callback, Input, Output, Place, copied, null, text};
 pub use entry::{Out, Tried, guarded};
@@ -13,3 +14,5 @@ pub use entry::{Out, Tried, guarded};
 pub(crate) use error::shortened;
 pub use sized::{Answer, Growing, Options, Struct, read};
 pub use strings::{c_string, read_array, write_array};
+pub use time::Time;
+pub(crate) use time::{time_from_ns, time_to_ns};

@@ -31,8 +31,8 @@ macro_rules! growing {
 }
 
 growing! {
-    Provider Positional StatExtension Namespace Names Folders FdExtension Splice Poll SettingsExtension
-    Setting SettingRule Host HostWaiting OpenRequest InnerRequest Value Entry Name Stat Lease Interest
+    Provider Positional StatExtension Namespace Names Folders Times FdExtension Splice Poll
+    SettingsExtension Setting SettingRule Host HostWaiting OpenRequest InnerRequest Value Entry Name Stat Lease Interest
 }
 
 // SAFETY: as above.

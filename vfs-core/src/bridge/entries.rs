@@ -5,18 +5,14 @@ use crate::abi;
 use crate::boundary::{Struct, read, text};
 use crate::bridge::translate::stat_from_abi;
 use crate::code::Code;
-#[cfg(feature = "host")]
-use crate::entry::NAME_MAX;
-use crate::entry::{Entry, Name};
+use crate::entry::{Entry, NAME_MAX, Name};
 use crate::error::Result;
 use crate::extern_c;
 use std::any::Any;
 use std::ffi::{CString, c_void};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr;
-#[cfg(feature = "host")]
-use std::slice;
+use std::{ptr, slice};
 
 /// Passes an entry to the function of whoever asked for the list.
 ///
@@ -62,7 +58,6 @@ pub(crate) fn take_entries<T>(
 }
 
 /// Asks the other side for a list of names as bytes.
-#[cfg(feature = "host")]
 pub(crate) fn take_names<T>(
     each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
     call: impl FnOnce(abi::NameFn, *mut c_void) -> T,
@@ -126,10 +121,6 @@ extern_c! { by "zvfs":
         // SAFETY: arg is what `take` passed, during its call.
         unsafe { &mut *arg.cast::<Visitor<'_>>() }.take(name.map(str::as_bytes), stat)
     }
-}
-
-#[cfg(feature = "host")]
-extern_c! { by "the host":
     /// What the other side calls for each name.
     fn take_name(arg: *mut c_void, name: Result<Struct<abi::Name>>) -> i32, plain {
         let name = name.ok().map(|Struct(name)| name);

@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "this module is one half of the C boundary")]
 
 use crate::abi;
-use crate::boundary::{Answer, Behind, Callback, Input, Output, Place, Struct, c_string};
+use crate::boundary::{Answer, Behind, Callback, Input, Output, Place, Struct, Time, c_string};
 use crate::bridge::entries::{pass_entry, pass_name};
 use crate::bridge::foreign::{ForeignHost, LiveContext, with_request};
 use crate::bridge::held::{HeldFile, file_calls};
@@ -230,6 +230,9 @@ extern_c! { by "the provider":
     fn folder_remove(instance: &ExportedInstance, request: Struct<abi::OpenRequest>) -> i32 {
         instance.named(&request.0, |names, request| names.remove_folder(request))
     }
+    fn name_set_modified(instance: &ExportedInstance, request: Struct<abi::OpenRequest>, time: Time) -> i32 {
+        instance.named(&request.0, |names, request| names.set_modified(request, time.0))
+    }
     fn extension(id: &str) -> *const c_void, plain {
         Ok(match id {
             abi::EXT_POSITIONAL => (&raw const POSITIONAL).cast(),
@@ -237,6 +240,7 @@ extern_c! { by "the provider":
             abi::EXT_NAMESPACE => (&raw const NAMESPACE).cast(),
             abi::EXT_NAMES => (&raw const NAMES).cast(),
             abi::EXT_FOLDERS => (&raw const FOLDERS).cast(),
+            abi::EXT_TIMES => (&raw const TIMES).cast(),
             abi::EXT_FD => (&raw const FD).cast(),
             abi::EXT_SPLICE => (&raw const SPLICE).cast(),
             abi::EXT_POLL => (&raw const POLL).cast(),
@@ -270,6 +274,11 @@ static NAMESPACE: abi::Namespace = abi::Namespace {
 static NAMES: abi::Names = abi::Names { struct_size: abi::Names::SIZE, list: Some(name_names) };
 static FOLDERS: abi::Folders =
     abi::Folders { struct_size: abi::Folders::SIZE, make: Some(folder_make), remove: Some(folder_remove) };
+static TIMES: abi::Times = abi::Times {
+    struct_size: abi::Times::SIZE,
+    set_modified: Some(set_modified),
+    name_set_modified: Some(name_set_modified),
+};
 static FD: abi::FdExtension =
     abi::FdExtension { struct_size: abi::FdExtension::SIZE, lease: Some(lease), advance: Some(advance) };
 static SPLICE: abi::Splice = abi::Splice {

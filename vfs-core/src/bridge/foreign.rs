@@ -8,7 +8,7 @@ use crate::bridge::translate::{events_from_abi, limit_from_abi, limit_to_abi};
 use crate::code::Code;
 use crate::context::{CancelFn, Context, ContextCalls};
 use crate::descriptor::Descriptor;
-use crate::entry::Entry;
+use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
 use crate::extern_c;
 use crate::file::{File, Stat};
@@ -22,7 +22,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Turns a C request into ours for one call. The context stays usable as long as what is returned with the result.
 pub(crate) fn with_request<T>(
@@ -137,8 +137,36 @@ impl HostCalls for ForeignHost {
         self.host_open.ok_or_else(opens_nothing)?.list(context, descriptor, options, each)
     }
 
+    fn names(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.host_open.ok_or_else(opens_nothing)?.names(context, descriptor, options, each)
+    }
+
     fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
         self.host_open.ok_or_else(opens_nothing)?.remove(context, descriptor, options)
+    }
+
+    fn make_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.host_open.ok_or_else(opens_nothing)?.make_folder(context, descriptor, options)
+    }
+
+    fn remove_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.host_open.ok_or_else(opens_nothing)?.remove_folder(context, descriptor, options)
+    }
+
+    fn set_modified(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        time: SystemTime,
+    ) -> Result<()> {
+        self.host_open.ok_or_else(opens_nothing)?.set_modified(context, descriptor, options, time)
     }
 }
 

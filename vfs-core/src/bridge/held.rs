@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "shares a file between the calls that the header lets overlap")]
 
 use crate::abi;
-use crate::boundary::{Answer, Input, Output, Tried};
+use crate::boundary::{Answer, Input, Output, Time, Tried};
 use crate::bridge::translate::{direction_from_abi, finish_from_abi, flush_from_abi, seek_from_abi};
 use crate::code::Code;
 use crate::error::{Error, Result};
@@ -35,6 +35,7 @@ macro_rules! file_calls {
             fn flush(level: u32) -> i32;
             fn finish(how: u32) -> i32;
             fn stat(out: Answer<'_, abi::Stat>) -> i32;
+            fn set_modified(time: Time) -> i32;
             fn lease(direction: u64, out: Answer<'_, abi::Lease>) -> i32;
             fn advance(direction: u64, n: u64) -> i32;
             fn send_from(fd: BorrowedFd<'_>, offset: u64, n: u64) -> i64;
@@ -138,6 +139,10 @@ impl HeldFile {
     pub(crate) fn stat(&self, out: Answer<'_, abi::Stat>) -> Result<()> {
         out.put(abi::Stat::from(&self.exclusive(|file| file.stat())?));
         Ok(())
+    }
+
+    pub(crate) fn set_modified(&self, time: Time) -> Result<()> {
+        self.exclusive(|file| file.set_modified(time.0))
     }
 
     pub(crate) fn lease(&self, direction: u64, out: Answer<'_, abi::Lease>) -> Result<()> {

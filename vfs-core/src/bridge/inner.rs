@@ -2,15 +2,15 @@
 #![expect(unsafe_code, reason = "reads the host's table and calls its functions")]
 
 use crate::abi;
-use crate::boundary::{Growing, c_string, read};
-use crate::bridge::entries::take_entries;
+use crate::boundary::{Growing, Time, c_string, read};
+use crate::bridge::entries::{take_entries, take_names};
 use crate::bridge::interest::{empty_interest, interest_from_abi};
 use crate::bridge::outcome::{attempt, attempt_status, call, call_status};
 use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
 use crate::bridge::values::Values;
 use crate::code::Code;
 use crate::context::Context;
-use crate::entry::Entry;
+use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Interest, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags, Wanted};
@@ -20,6 +20,7 @@ use std::io::SeekFrom;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
+use std::time::SystemTime;
 
 /// The host's extension, copied, and the host that it is of.
 #[derive(Clone, Copy)]
@@ -100,13 +101,71 @@ impl HostOpen {
         listed.map(drop)
     }
 
+    /// The same with the names that are no UTF-8 too; without them at a host that is older than this call.
+    pub(crate) fn names(
+        self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Some(list) = self.table.names_list else {
+            return self.list(context, descriptor, options, &mut |entry| each(entry.into()));
+        };
+        let asked = PassedInner::new(descriptor, options);
+        let (listed, _) = take_names(each, |each, arg| {
+            at_host(context, |context| {
+                // SAFETY: as in list.
+                call_status(|err| unsafe { list(self.host, context, &asked.request(), Some(each), arg, err) })
+            })
+        });
+        listed.map(drop)
+    }
+
     /// Removes a name of another provider's.
     pub(crate) fn remove(self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
-        let remove = self.table.name_remove.ok_or_else(absent)?;
+        self.change(self.table.name_remove, context, descriptor, options)
+    }
+
+    /// Makes a folder of another provider's.
+    pub(crate) fn make_folder(self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.change(self.table.folder_make, context, descriptor, options)
+    }
+
+    /// Removes a folder of another provider's.
+    pub(crate) fn remove_folder(self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.change(self.table.folder_remove, context, descriptor, options)
+    }
+
+    fn change(
+        self,
+        change: Option<abi::InnerOnNameFn>,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+    ) -> Result<()> {
+        let change = change.ok_or_else(absent)?;
         let asked = PassedInner::new(descriptor, options);
         at_host(context, |context| {
             // SAFETY: as in open.
-            call_status(|err| unsafe { remove(self.host, context, &asked.request(), err) })
+            call_status(|err| unsafe { change(self.host, context, &asked.request(), err) })
+        })
+        .map(drop)
+    }
+
+    /// Sets the time of a name of another provider's.
+    pub(crate) fn set_modified(
+        self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        time: SystemTime,
+    ) -> Result<()> {
+        let set = self.table.name_set_modified.ok_or_else(absent)?;
+        let (asked, time) = (PassedInner::new(descriptor, options), Time(time).ns()?);
+        at_host(context, |context| {
+            // SAFETY: as in open.
+            call_status(|err| unsafe { set(self.host, context, &asked.request(), time, err) })
         })
         .map(drop)
     }
@@ -291,6 +350,12 @@ impl File for ForeignFile {
         // SAFETY: see above.
         self.status(self.table.stat, |stat, err| unsafe { stat(self.context, self.raw, &mut out, err) })?;
         Ok(stat_from_abi(&out))
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        let time = Time(time).ns()?;
+        // SAFETY: see above.
+        self.status(self.table.set_modified, |set, err| unsafe { set(self.context, self.raw, time, err) })
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {

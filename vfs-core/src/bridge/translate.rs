@@ -1,7 +1,7 @@
 //! Values that look different on the two sides, in both directions.
 
 use crate::abi;
-use crate::boundary::{read_array, write_array};
+use crate::boundary::{read_array, time_from_ns, time_to_ns, write_array};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::file::{Direction, Finish, Flush, Kind, Stat};
@@ -9,7 +9,7 @@ use crate::flags::{Events, OpenFlags};
 use crate::printable::is_printable;
 use crate::settings::SettingKind;
 use std::io::SeekFrom;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 impl abi::Error {
     /// Reads what the other side wrote. `returned` is the negative code that the call returned, and counts; a missing text
@@ -60,7 +60,7 @@ impl From<&Stat> for abi::Stat {
     fn from(stat: &Stat) -> abi::Stat {
         let mut out = empty_stat();
         out.size = stat.size.unwrap_or(abi::SIZE_UNKNOWN);
-        out.modified_ns = stat.modified.map_or(abi::TIME_UNKNOWN, time_to_ns);
+        out.modified_ns = stat.modified.and_then(time_to_ns).unwrap_or(abi::TIME_UNKNOWN);
         out.kind = match stat.kind {
             Kind::Unknown => abi::KIND_UNKNOWN,
             Kind::Regular => abi::KIND_REGULAR,
@@ -85,7 +85,7 @@ pub(crate) fn stat_from_abi(stat: &abi::Stat) -> Stat {
     };
     let mut ours = Stat::of_kind(kind).version(read_array(&stat.version));
     ours.size = Some(stat.size).filter(|size| *size != abi::SIZE_UNKNOWN);
-    ours.modified = Some(stat.modified_ns).filter(|ns| *ns != abi::TIME_UNKNOWN).and_then(time_from_ns);
+    ours.modified = time_from_ns(stat.modified_ns);
     ours
 }
 
@@ -98,19 +98,6 @@ pub(crate) fn empty_stat() -> abi::Stat {
         reserved: 0,
         version: [0; 128],
     }
-}
-
-fn time_to_ns(time: SystemTime) -> i64 {
-    let ns = match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_nanos()).ok(),
-        Err(before) => i64::try_from(before.duration().as_nanos()).ok().map(|ns| -ns),
-    };
-    ns.unwrap_or(abi::TIME_UNKNOWN)
-}
-
-fn time_from_ns(ns: i64) -> Option<SystemTime> {
-    let span = Duration::from_nanos(ns.unsigned_abs());
-    if ns >= 0 { SystemTime::UNIX_EPOCH.checked_add(span) } else { SystemTime::UNIX_EPOCH.checked_sub(span) }
 }
 
 pub(crate) fn finish_from_abi(how: u32) -> Result<Finish> {

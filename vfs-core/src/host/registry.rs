@@ -6,6 +6,7 @@ mod listing;
 mod lookup;
 mod opening;
 
+use crate::boundary::Time;
 use crate::code::Code;
 use crate::control::Control;
 use crate::descriptor::{Descriptor, is_scheme};
@@ -28,6 +29,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use first_use::{Loaded, Resolved, Started};
 pub use listing::Listing;
@@ -310,6 +312,17 @@ impl Registry {
     pub fn remove_folder(&self, descriptor: &str, options: &OpenOptions) -> Result<()> {
         let descriptor = Descriptor::parse(descriptor)?;
         self.named(descriptor, options, "remove folder", |names, request| names.remove_folder(request))
+    }
+
+    /// Sets the time of what is there under a name, a folder too, rounded down to what the store holds.
+    ///
+    /// # Errors
+    /// As [`open`](Registry::open); ENOENT; EOVERFLOW: the store cannot hold it; ENOTSUP: the provider sets none.
+    pub fn set_modified(&self, descriptor: &str, options: &OpenOptions, time: SystemTime) -> Result<()> {
+        let descriptor = Descriptor::parse(descriptor)?;
+        // What the ABI has no number for is refused for a host's own providers too.
+        Time(time).ns()?;
+        self.named(descriptor, options, "set the time of", |names, request| names.set_modified(request, time))
     }
 }
 

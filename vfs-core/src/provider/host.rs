@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::context::Context;
-use crate::entry::Entry;
+use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
 use crate::file::{File, Stat};
 use crate::flags::OpenFlags;
@@ -11,6 +11,7 @@ use crate::printable::is_printable;
 use std::fmt;
 use std::ops::{ControlFlow, Deref};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// How much a line of the log matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,12 +115,60 @@ pub trait HostCalls: Send + Sync {
         Err(opens_nothing())
     }
 
+    /// As [`list`](HostCalls::list), with the names that are no UTF-8 too.
+    ///
+    /// # Errors
+    /// As [`list`](HostCalls::list).
+    fn names(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let _ = (context, descriptor, options, each);
+        Err(opens_nothing())
+    }
+
     /// Removes a file of another provider's, never a directory. Otherwise as [`stat`](HostCalls::stat).
     ///
     /// # Errors
     /// As [`stat`](HostCalls::stat); EISDIR.
     fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
         let _ = (context, descriptor, options);
+        Err(opens_nothing())
+    }
+
+    /// Makes a folder of another provider's, and none above it. Otherwise as [`stat`](HostCalls::stat).
+    ///
+    /// # Errors
+    /// As [`stat`](HostCalls::stat); EEXIST, ENOENT.
+    fn make_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        let _ = (context, descriptor, options);
+        Err(opens_nothing())
+    }
+
+    /// Removes an empty folder of another provider's. Otherwise as [`stat`](HostCalls::stat).
+    ///
+    /// # Errors
+    /// As [`stat`](HostCalls::stat); ENOTEMPTY, ENOTDIR.
+    fn remove_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        let _ = (context, descriptor, options);
+        Err(opens_nothing())
+    }
+
+    /// Sets the time of what another provider has under a name. Otherwise as [`stat`](HostCalls::stat).
+    ///
+    /// # Errors
+    /// As [`stat`](HostCalls::stat); EOVERFLOW.
+    fn set_modified(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        time: SystemTime,
+    ) -> Result<()> {
+        let _ = (context, descriptor, options, time);
         Err(opens_nothing())
     }
 }

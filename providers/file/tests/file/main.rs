@@ -11,4 +11,5 @@ mod namespace;
 mod regular;
 mod standard;
 mod stream;
+mod times;
 mod tries;

@@ -10,11 +10,11 @@ use std::mem;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use vfs_core::{
     Capabilities, Code, Control, Direction, Entry, Error, File, Finish, Flush, Host, Info, Inner, Instance,
-    Interest, Lease, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings, Stat,
-    Wanted, export_provider,
+    Interest, Lease, Name, Namespace, OpenFlags, Provider, Request, Result, Setting, SettingKind, Settings,
+    Stat, Wanted, export_provider,
 };
 
 /// The provider.
@@ -83,8 +83,24 @@ impl Namespace for Running {
         self.host.list(request.context(), inner_of(request)?, &Inner::default(), each)
     }
 
+    fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {
+        self.host.names(request.context(), inner_of(request)?, &Inner::default(), each)
+    }
+
     fn remove(&self, request: &Request<'_>) -> Result<()> {
         self.host.remove(request.context(), inner_of(request)?, &Inner::default())
+    }
+
+    fn make_folder(&self, request: &Request<'_>) -> Result<()> {
+        self.host.make_folder(request.context(), inner_of(request)?, &Inner::default())
+    }
+
+    fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
+        self.host.remove_folder(request.context(), inner_of(request)?, &Inner::default())
+    }
+
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        self.host.set_modified(request.context(), inner_of(request)?, &Inner::default(), time)
     }
 }
 
@@ -171,6 +187,10 @@ impl File for Layer {
 
     fn stat(&mut self) -> Result<Stat> {
         self.inner().stat()
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.inner().set_modified(time)
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {

@@ -4,17 +4,19 @@ mod failing;
 mod opening;
 mod passing;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, SeekFrom};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use vfs_core::{
-    Capabilities, Code, Configuration, Control, Direction, Entry, Finish, Flush, OpenFile, OpenFlags,
-    OpenOptions, Registry, copy,
+    Capabilities, Code, Configuration, Control, Direction, Entry, Finish, Flush, Kind, Name, OpenFile,
+    OpenFlags, OpenOptions, Registry, copy,
 };
 use zvfs_faults::{Plugins, of_tests};
 use zvfs_test_support::{bounded, fifo, free_port, library, provider_process};

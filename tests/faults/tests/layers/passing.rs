@@ -26,6 +26,8 @@ fn every_call_passes_through_a_layer() {
             assert_eq!(&buf, b"1xy45678");
             file.truncate(5).unwrap();
             assert_eq!(file.stat().unwrap().size, Some(5));
+            let long_ago = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 500_000_000);
+            file.set_modified(long_ago).unwrap();
             file.flush(Flush::Push).unwrap();
             file.flush(Flush::Sync).unwrap();
             if lends {
@@ -40,6 +42,8 @@ fn every_call_passes_through_a_layer() {
             file.finish(Finish::Commit).unwrap();
             drop(file);
             assert_eq!(fs::read(place.path(layer)).unwrap(), b"01xy4", "{layer}");
+            let modified = fs::metadata(place.path(layer)).unwrap().modified().unwrap();
+            assert_eq!(modified, long_ago, "{layer}");
         }
     });
 }
@@ -83,6 +87,40 @@ fn names_pass_through_a_layer() {
         for layer in LAYERS {
             let refused = only_layers.stat(&place.over(layer, "pass", "folder/b"), &how).unwrap_err();
             assert_eq!(refused.code(), Code::EACCES, "{layer}: {}", refused.chain());
+        }
+    });
+}
+
+/// Over a layer no tree could be copied to or mounted: folders, times and names that are not UTF-8 ended at it.
+#[test]
+fn folders_and_times_pass_through_a_layer() {
+    everywhere(|place| {
+        let (registry, how) = (place.registry(), OpenOptions::new(OpenFlags::empty()));
+        for (layer, second) in [(LAYERS[0], LAYERS[1]), (LAYERS[1], LAYERS[0])] {
+            let over = |name: &str| format!("{second}:pass,{}", place.over(layer, "pass", name));
+            let code = |result: vfs_core::Result<()>| result.unwrap_err().code();
+            registry.make_folder(&over("made"), &how).unwrap();
+            assert!(place.path("made").is_dir(), "{layer}");
+            assert_eq!(code(registry.make_folder(&over("made"), &how)), Code::EEXIST, "{layer}");
+            assert_eq!(code(registry.make_folder(&over("no/made"), &how)), Code::ENOENT, "{layer}");
+            let odd = OsStr::from_bytes(b"odd\xff");
+            fs::write(place.path("made").join(odd), "x").unwrap();
+            let mut names = Vec::new();
+            let mut each = |name: Name<'_>| {
+                names.push((name.bytes.to_owned(), name.stat.map(|stat| stat.kind)));
+                ControlFlow::Continue(())
+            };
+            registry.names(&over("made"), &how, &mut each).unwrap();
+            assert_eq!(names, [(odd.as_bytes().to_owned(), Some(Kind::Regular))], "{layer}");
+            assert_eq!(code(registry.remove_folder(&over("made"), &how)), Code::ENOTEMPTY, "{layer}");
+            registry.remove(&over("made/odd%ff"), &how).unwrap();
+            let long_ago = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
+            registry.set_modified(&over("made"), &how, long_ago).unwrap();
+            assert_eq!(fs::metadata(place.path("made")).unwrap().modified().unwrap(), long_ago, "{layer}");
+            assert_eq!(registry.stat(&over("made"), &how).unwrap().modified, Some(long_ago), "{layer}");
+            registry.remove_folder(&over("made"), &how).unwrap();
+            assert_eq!(code(registry.remove_folder(&over("made"), &how)), Code::ENOENT, "{layer}");
+            assert_eq!(code(registry.set_modified(&over("made"), &how, long_ago)), Code::ENOENT, "{layer}");
         }
     });
 }

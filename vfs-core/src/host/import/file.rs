@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
+use crate::boundary::Time;
 use crate::bridge::interest::{empty_interest, interest_from_abi};
 use crate::bridge::outcome::{attempt, attempt_status, broken_rule, call, call_status};
 use crate::bridge::translate::{direction_to_abi, empty_stat, seek_to_abi, stat_from_abi};
@@ -18,6 +19,7 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 pub(crate) struct ImportedFile {
     instance: Arc<ImportedInstance>,
@@ -68,10 +70,13 @@ impl ImportedFile {
         // SAFETY: the provider's own function on its own open file.
         let bits = capabilities.map_or(0, |capabilities| unsafe { capabilities(raw) });
         file.capabilities = Capabilities::from_bits(bits);
-        // A call that waits for its turn would hold a host that must not wait. And a layer of a library that is older than the bit may
+        // A call that waits for its turn would hold a host that must not wait. And a layer of a library that is older than a bit may
         // have passed it on from its inner file.
         if file.serial || file.instance.library.poll.is_none() {
             file.capabilities = file.capabilities.without(Capabilities::POLL);
+        }
+        if file.instance.library.times.is_none() {
+            file.capabilities = file.capabilities.without(Capabilities::TIMES);
         }
         // From here on a failure drops, and so closes, the file.
         file.check_capabilities()?;
@@ -94,6 +99,7 @@ impl ImportedFile {
             (Capabilities::POSITIONAL_READ, "POSITIONAL_READ", self.read_at.is_some()),
             (Capabilities::POSITIONAL_WRITE, "POSITIONAL_WRITE", self.write_at.is_some()),
             (Capabilities::STAT, "STAT", library.stat.is_some_and(|table| table.stat.is_some())),
+            (Capabilities::TIMES, "TIMES", library.times.is_some_and(|table| table.set_modified.is_some())),
             (
                 Capabilities::SPLICE,
                 "SPLICE",
@@ -253,6 +259,14 @@ impl File for ImportedFile {
         // SAFETY: as in read.
         self.status(|err| unsafe { stat(self.raw, &mut out, err) })?;
         Ok(stat_from_abi(&out))
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        let set = self.instance.library.times.and_then(|table| table.set_modified);
+        let Some(set) = set else { return Err(absent("set_modified")) };
+        let time = Time(time).ns()?;
+        // SAFETY: as in read.
+        self.status(|err| unsafe { set(self.raw, time, err) })
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {

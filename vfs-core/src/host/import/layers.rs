@@ -2,13 +2,13 @@
 #![expect(unsafe_code, reason = "called by providers through the C table")]
 
 use crate::abi;
-use crate::boundary::{Answer, Argument, Behind, Callback, Input, Output, Place, Struct, copied};
-use crate::bridge::entries::pass_entry;
+use crate::boundary::{Answer, Argument, Behind, Callback, Input, Output, Place, Struct, Time, copied};
+use crate::bridge::entries::{pass_entry, pass_name};
 use crate::bridge::held::{HeldFile, file_calls};
 use crate::bridge::values::values;
 use crate::code::Code;
 use crate::context::Context;
-use crate::entry::Entry;
+use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
 use crate::extern_c;
 use crate::flags::OpenFlags;
@@ -44,6 +44,11 @@ pub(crate) static HOST_OPEN: abi::HostOpen = abi::HostOpen {
     try_read: Some(try_read),
     try_write: Some(try_write),
     try_finish: Some(try_finish),
+    names_list: Some(names_list),
+    folder_make: Some(folder_make),
+    folder_remove: Some(folder_remove),
+    name_set_modified: Some(name_set_modified),
+    set_modified: Some(set_modified),
 };
 
 /// What a layer's pointer to an inner file points to.
@@ -170,6 +175,33 @@ extern_c! { by "the host":
         // SAFETY: see above.
         let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
         asked.host.remove(&asked.context, asked.descriptor, &asked.options)
+    }
+    fn names_list(
+        host: &Hosting, context: LayersContext, request: Struct<abi::InnerRequest>, each: Callback<abi::NameFn>,
+        arg: *mut c_void
+    ) -> i32 {
+        // SAFETY: see above.
+        let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
+        // SAFETY: as in name_list.
+        let mut pass = |name: Name<'_>| unsafe { pass_name(name, each.0, arg) };
+        asked.host.names(&asked.context, asked.descriptor, &asked.options, &mut pass)
+    }
+    fn folder_make(host: &Hosting, context: LayersContext, request: Struct<abi::InnerRequest>) -> i32 {
+        // SAFETY: see above.
+        let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
+        asked.host.make_folder(&asked.context, asked.descriptor, &asked.options)
+    }
+    fn folder_remove(host: &Hosting, context: LayersContext, request: Struct<abi::InnerRequest>) -> i32 {
+        // SAFETY: see above.
+        let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
+        asked.host.remove_folder(&asked.context, asked.descriptor, &asked.options)
+    }
+    fn name_set_modified(
+        host: &Hosting, context: LayersContext, request: Struct<abi::InnerRequest>, time: Time
+    ) -> i32 {
+        // SAFETY: see above.
+        let asked = unsafe { LayersRequest::new(host, context, &request.0) }?;
+        asked.host.set_modified(&asked.context, asked.descriptor, &asked.options, time.0)
     }
 }
 

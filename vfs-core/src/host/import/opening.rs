@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::boundary::c_string;
+use crate::boundary::{Time, c_string};
 use crate::bridge::entries::{take_entries, take_names};
 use crate::bridge::outcome::{broken_rule, call_status};
 use crate::bridge::translate::{empty_stat, stat_from_abi};
@@ -20,6 +20,7 @@ use std::ffi::CString;
 use std::ops::ControlFlow;
 use std::ptr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// An instance as the trait; its files hold the instance too.
 pub(super) struct Handle(pub(super) Arc<ImportedInstance>);
@@ -145,6 +146,15 @@ impl Namespace for Handle {
         self.named(request, "remove folder", |_, request, err| {
             // SAFETY: the provider's own function; all arguments are valid during the call.
             remove.map(|remove| unsafe { remove(self.0.raw, request, err) })
+        })
+    }
+
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        let set = self.0.library.times.and_then(|times| times.name_set_modified);
+        let time = Time(time).ns()?;
+        self.named(request, "set the time of", |_, request, err| {
+            // SAFETY: the provider's own function; all arguments are valid during the call.
+            set.map(|set| unsafe { set(self.0.raw, request, time, err) })
         })
     }
 }

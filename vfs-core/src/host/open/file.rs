@@ -2,6 +2,7 @@
 
 use super::ending::Ending;
 use super::promises::Promises;
+use crate::boundary::Time;
 use crate::code::Code;
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The time that a DISCARD gets.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
@@ -217,6 +218,24 @@ impl OpenFile {
     pub fn stat(&mut self) -> Result<Stat> {
         self.begin(Capabilities::STAT, Code::ENOTSUP, "stat: the file has no status")?;
         self.control.call_ended(self.file.stat())
+    }
+
+    /// Sets the time that the file has once its COMMIT has succeeded, rounded down to what the store holds. Best before the first
+    /// write: some stores take none later.
+    ///
+    /// # Errors
+    /// ENOTSUP: it takes none, or none any more. EOVERFLOW: a time that it cannot hold. Neither stops the file from being written.
+    /// EBADF: after the end. An earlier write's failure.
+    pub fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.begin(
+            Capabilities::TIMES | Capabilities::WRITABLE,
+            Code::ENOTSUP,
+            "set_modified: the file takes no time",
+        )?;
+        self.begin_writing("set_modified")?;
+        // What the ABI has no number for is refused for a host's own files too.
+        Time(time).ns()?;
+        self.control.call_ended(self.file.set_modified(time))
     }
 
     /// Lends the kernel file behind this one, until the next call.

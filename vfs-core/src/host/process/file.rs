@@ -5,7 +5,7 @@ use super::payload::Half;
 use super::reads::{Loan, Part, Reads};
 use super::running::Running;
 use super::tracked::Tracked;
-use super::wire::{CHUNK, Call, FileCall, Reply};
+use super::wire::{CHUNK, Call, FileCall, Reply, Time};
 use crate::code::Code;
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Lease, Stat};
@@ -16,6 +16,7 @@ use std::io::{self, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 pub(super) struct ProcessFile {
     /// Until it is closed.
@@ -242,6 +243,11 @@ impl File for ProcessFile {
             Reply::Stat(stat) => Ok(stat.into()),
             _ => Err(unexpected(&connection)),
         }
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.settle()?;
+        self.done(FileCall::SetModified(Time::new(time)?))
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {

@@ -4,7 +4,7 @@ use super::file::ProcessFile;
 use super::lent::Caller;
 use super::running::{Blueprint, Running};
 use super::tracked::Tracked;
-use super::wire::{self, Call, NameCall, NameEntry, Reply};
+use super::wire::{self, Call, NameCall, NameEntry, Reply, Time};
 use crate::context::Context;
 use crate::entry::{self, Entry, Name};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::settings::Settings;
 use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(super) struct ProcessInstance {
     recipe: Arc<Recipe>,
@@ -212,6 +212,10 @@ impl Namespace for ProcessInstance {
 
     fn remove_folder(&self, request: &Request<'_>) -> Result<()> {
         self.named(NameCall::RemoveFolder, request, None, done)
+    }
+
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        self.named(NameCall::SetModified(Time::new(time)?), request, None, done)
     }
 }
 

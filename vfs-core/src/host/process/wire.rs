@@ -1,4 +1,4 @@
-//! What a host and a provider's process say to each other: version 2. `docs/placement.md` is the page.
+//! What a host and a provider's process say to each other: version 3. `docs/placement.md` is the page.
 //!
 //! It goes two ways, in [postcard](https://postcard.jamesmunns.com/wire-format)'s format:
 //!
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The protocol's version: both sides say it first, and neither goes on with another.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The most bytes of a file that one call or upcall moves: half a payload.
 pub const CHUNK: usize = 1 << 20;
@@ -193,6 +193,8 @@ pub enum NameCall {
     MakeFolder,
     /// Removes it, which is an empty folder.
     RemoveFolder,
+    /// Sets its time.
+    SetModified(Time),
 }
 
 /// A call of an open file, in either direction: of the provider's files by the host, of inner files by a layer. Bytes stand in the
@@ -247,6 +249,15 @@ pub enum FileCall {
         /// How many.
         count: u64,
     },
+    /// Sets the time that it has once it is complete.
+    SetModified(Time),
+}
+
+/// A time that is to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Time {
+    /// Nanoseconds before (negative) or after 1970.
+    ns: i64,
 }
 
 /// Where to seek.

@@ -3,7 +3,7 @@
 use crate::abi::LAYERS_MAX;
 use crate::code::Code;
 use crate::context::Context;
-use crate::entry::Entry;
+use crate::entry::{Entry, Name};
 use crate::error::{Error, Result};
 use crate::file::{Direction, File, Finish, Flush, Interest, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags, Wanted};
@@ -15,6 +15,7 @@ use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::SystemTime;
 
 /// The host of one instance: the registry's own, with the registry for layers.
 pub(super) struct LayerHost {
@@ -90,8 +91,36 @@ impl HostCalls for LayerHost {
         self.registry()?.list(descriptor, &inner_open(context, options)?, each)
     }
 
+    fn names(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.registry()?.names(descriptor, &inner_open(context, options)?, each)
+    }
+
     fn remove(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
         self.registry()?.remove(descriptor, &inner_open(context, options)?)
+    }
+
+    fn make_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.registry()?.make_folder(descriptor, &inner_open(context, options)?)
+    }
+
+    fn remove_folder(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<()> {
+        self.registry()?.remove_folder(descriptor, &inner_open(context, options)?)
+    }
+
+    fn set_modified(
+        &self,
+        context: &Context,
+        descriptor: &str,
+        options: &Inner,
+        time: SystemTime,
+    ) -> Result<()> {
+        self.registry()?.set_modified(descriptor, &inner_open(context, options)?, time)
     }
 }
 
@@ -159,6 +188,10 @@ impl File for AsFile {
 
     fn stat(&mut self) -> Result<Stat> {
         self.0.stat()
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        self.0.set_modified(time)
     }
 
     fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {

@@ -4,7 +4,7 @@ use super::{Answered, Caller, Lent};
 use crate::code::Code;
 use crate::context::Context;
 use crate::descriptor::Descriptor;
-use crate::entry::Entry;
+use crate::entry::Name;
 use crate::error::{Error, Result};
 use crate::file::File;
 use crate::flags::{Capabilities, OpenFlags};
@@ -30,15 +30,10 @@ pub(super) fn serve(connection: &mut Lent<'_>, upcall: Upcall, caller: &mut Call
         },
         Upcall::Open(request) => open(child, &request),
         Upcall::SupportedFlags(request) => supported_flags(child, &request),
-        Upcall::Name(NameCall::Stat, request) => Layer::of(child, &request).and_then(|layer| layer.stat()),
-        Upcall::Name(NameCall::Remove, request) => {
-            Layer::of(child, &request).and_then(|layer| layer.remove())
+        Upcall::Name(what @ (NameCall::List | NameCall::Names), request) => {
+            list(connection, what, &request, caller)?
         }
-        // No layer has them: zvfs.host.open/1 does not.
-        Upcall::Name(NameCall::MakeFolder | NameCall::RemoveFolder, _) => {
-            Err(Error::new(Code::ENOTSUP, "a layer neither makes nor removes folders"))
-        }
-        Upcall::Name(NameCall::List | NameCall::Names, request) => list(connection, &request, caller)?,
+        Upcall::Name(what, request) => Layer::of(child, &request).and_then(|layer| layer.name(what)),
         Upcall::File { inner, call } => file_call(connection, inner, call),
         Upcall::Close { inner } => {
             child.inners.close(inner);
@@ -76,13 +71,22 @@ impl<'a> Layer<'a> {
         Ok(Layer { host, context, descriptor: &request.descriptor, options })
     }
 
-    fn stat(&self) -> Result<Reply> {
-        let stat = self.host.stat(&self.context, self.descriptor, &self.options)?;
-        Ok(Reply::Stat(WireStat::from(&stat)))
-    }
-
-    fn remove(&self) -> Result<Reply> {
-        self.host.remove(&self.context, self.descriptor, &self.options).map(|()| Reply::Done)
+    /// A call on a name with one answer.
+    fn name(&self, what: NameCall) -> Result<Reply> {
+        let Layer { host, context, descriptor, options } = self;
+        match what {
+            NameCall::Stat => {
+                return Ok(Reply::Stat(WireStat::from(&host.stat(context, descriptor, options)?)));
+            }
+            NameCall::Remove => host.remove(context, descriptor, options),
+            NameCall::MakeFolder => host.make_folder(context, descriptor, options),
+            NameCall::RemoveFolder => host.remove_folder(context, descriptor, options),
+            NameCall::SetModified(time) => host.set_modified(context, descriptor, options, time.get()?),
+            NameCall::List | NameCall::Names => {
+                Err(Error::new(Code::EINVAL, "a listing has more than one answer"))
+            }
+        }?;
+        Ok(Reply::Done)
     }
 }
 
@@ -103,7 +107,12 @@ fn supported_flags(child: &Child, request: &InnerRequest) -> Result<Reply> {
 }
 
 /// Lists an inner directory, some names at a time. The outer error is the connection's.
-fn list(connection: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'_>) -> Result<Result<Reply>> {
+fn list(
+    connection: &mut Lent<'_>,
+    what: NameCall,
+    request: &InnerRequest,
+    caller: &mut Caller<'_>,
+) -> Result<Result<Reply>> {
     let layer = match Layer::of(connection.child(), request) {
         Ok(layer) => layer,
         Err(error) => return Ok(Err(error)),
@@ -119,8 +128,8 @@ fn list(connection: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'
                 ControlFlow::Break(())
             }
         };
-    let mut each = |entry: Entry<'_>| {
-        let name = NameEntry { bytes: entry.name.into(), stat: entry.stat.map(WireStat::from) };
+    let mut each = |name: Name<'_>| {
+        let name = NameEntry { bytes: name.bytes.into(), stat: name.stat.map(WireStat::from) };
         size += name.size();
         names.push(name);
         if size < PACKET / 2 {
@@ -129,7 +138,11 @@ fn list(connection: &mut Lent<'_>, request: &InnerRequest, caller: &mut Caller<'
         size = 0;
         pass(connection, mem::take(&mut names))
     };
-    let listed = layer.host.list(&layer.context, layer.descriptor, &layer.options, &mut each);
+    let Layer { host, context, descriptor, options } = &layer;
+    let listed = match what {
+        NameCall::List => host.list(context, descriptor, options, &mut |entry| each(entry.into())),
+        _ => host.names(context, descriptor, options, &mut each),
+    };
     if listed.is_ok() && !names.is_empty() {
         let _ = pass(connection, names);
     }
@@ -177,6 +190,7 @@ fn exclusive_call(connection: &mut Lent<'_>, file: &mut dyn File, call: FileCall
         FileCall::Flush(level) => file.flush(level).map(|()| Reply::Done),
         FileCall::Finish(how) => file.finish(how).map(|()| Reply::Done),
         FileCall::Stat => file.stat().map(|stat| Reply::Stat((&stat).into())),
+        FileCall::SetModified(time) => file.set_modified(time.get()?).map(|()| Reply::Done),
         FileCall::ReadAt { .. }
         | FileCall::WriteAt { .. }
         | FileCall::Lease(_)

@@ -1,9 +1,9 @@
 //! What travels, from and to the core's own types.
 
-use super::{Failure, FileId, InnerRequest, NameEntry, Seek, WireStat};
-use crate::boundary::shortened;
+use super::{Failure, FileId, InnerRequest, NameEntry, Seek, Time, WireStat};
+use crate::boundary::{self, shortened};
 use crate::code::Code;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::file::Stat;
 use crate::provider::Inner;
 use std::io::SeekFrom;
@@ -101,6 +101,20 @@ impl From<WireStat> for Stat {
         });
         let version = if wire.version.len() <= VERSION_MAX { wire.version } else { String::new() };
         Stat { kind: wire.kind, size: wire.size, modified, version }
+    }
+}
+
+impl Time {
+    /// # Errors
+    /// EOVERFLOW: it is not within 1677 to 2262.
+    pub fn new(time: SystemTime) -> Result<Time> {
+        boundary::Time(time).ns().map(|ns| Time { ns })
+    }
+
+    /// # Errors
+    /// EINVAL: it is none.
+    pub fn get(self) -> Result<SystemTime> {
+        boundary::Time::of(self.ns).map(|time| time.0)
     }
 }
 

@@ -47,6 +47,7 @@ fn every_message_arrives_as_it_was() {
         FileCall::Flush(Flush::Sync),
         FileCall::WriteAt { count: CHUNK as u32, offset: u64::MAX },
         FileCall::Advance { direction: Direction::Write, count: 9 },
+        FileCall::SetModified(Time::new(SystemTime::UNIX_EPOCH - Duration::from_nanos(1)).unwrap()),
     ] {
         stays(Call::File { file: u64::MAX, control: control(), call });
     }
