@@ -27,6 +27,7 @@ pub struct Subject {
     pub(crate) isolated: bool,
     pub(crate) read_only: bool,
     pub(crate) write_only: bool,
+    pub(crate) forgets_times: bool,
     pub(crate) host: Option<Host>,
     names: AtomicU64,
     /// Every target that was named, so that it can be removed.
@@ -68,6 +69,7 @@ impl Subject {
             isolated: false,
             read_only: false,
             write_only: false,
+            forgets_times: false,
             host: None,
             names: AtomicU64::new(0),
             named: Mutex::new(Vec::new()),
@@ -162,6 +164,12 @@ impl Subject {
     /// The same for reading.
     pub fn write_only(mut self) -> Subject {
         self.write_only = true;
+        self
+    }
+
+    /// Says that the place behind this subject, which stands in for a real one, loses the times that it is given.
+    pub fn forgets_times(mut self) -> Subject {
+        self.forgets_times = true;
         self
     }
 

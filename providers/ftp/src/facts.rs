@@ -1,5 +1,6 @@
 //! What a server says of its files: one, or a folder's.
 
+use chrono::{DateTime, Utc};
 use std::time::SystemTime;
 use suppaftp::list::{File, ListParser};
 use vfs_core::{Kind, Stat};
@@ -112,6 +113,11 @@ pub fn time(text: &str) -> Option<SystemTime> {
     ListParser::parse_mlsd(&format!("modify={text}; x")).ok().map(|file| file.modified())
 }
 
+/// Writes a time as MFMT takes it, in whole seconds.
+pub fn written(time: SystemTime) -> String {
+    DateTime::<Utc>::from(time).format("%Y%m%d%H%M%S").to_string()
+}
+
 /// A character for each byte, so that no name is lost that is not UTF-8.
 pub fn characters(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
@@ -130,6 +136,16 @@ mod tests {
     fn known(kind: Kind, size: Option<u64>, seconds: Option<u64>) -> Facts {
         let modified = seconds.map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         Facts { kind, size, modified }
+    }
+
+    #[test]
+    fn a_time_is_written_as_it_is_read_in_whole_seconds() {
+        for (seconds, text) in [(0, "19700101000000"), (1_000_000_000, "20010909014640")] {
+            let whole = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(written(whole + Duration::from_millis(999)), text);
+            assert_eq!(time(text), Some(whole));
+        }
+        assert_eq!(written(SystemTime::UNIX_EPOCH - Duration::from_millis(1)), "19691231235959");
     }
 
     #[test]

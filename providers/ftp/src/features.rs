@@ -9,6 +9,8 @@ pub struct Features {
     pub rest: bool,
     /// Passive transfers over IPv6 too.
     pub epsv: bool,
+    /// Times that are set (draft-somers-ftp-mfxx).
+    pub mfmt: bool,
 }
 
 impl Features {
@@ -22,7 +24,7 @@ impl Features {
             };
             answer.split(|byte| *byte == b'\n').any(|line| first(line.trim_ascii()))
         };
-        Features { mlst: has("MLST"), rest: has("REST"), epsv: has("EPSV") }
+        Features { mlst: has("MLST"), rest: has("REST"), epsv: has("EPSV"), mfmt: has("MFMT") }
     }
 }
 
@@ -33,11 +35,11 @@ mod tests {
     /// One library took an answer with an empty line for none of FTP.
     #[test]
     fn features_are_read_out_of_whatever_is_around_them() {
-        let all = Features { mlst: true, rest: true, epsv: true };
+        let all = Features { mlst: true, rest: true, epsv: true, mfmt: true };
         for answer in [
-            "211-Features:\r\n EPSV\r\n MLST type*;size*;\r\n REST STREAM\r\n211 End\r\n",
-            "211-Extensions supported:\n UTF8\n rest stream\n EPSV\n mlst\n\r\n211 End\r\n",
-            "211-x\r\nREST STREAM\r\n\tMLST\r\n  EPSV\r\n?\r\n211 x\r\n",
+            "211-Features:\r\n EPSV\r\n MFMT\r\n MLST type*;size*;\r\n REST STREAM\r\n211 End\r\n",
+            "211-Extensions supported:\n UTF8\n rest stream\n EPSV\n mfmt\n mlst\n\r\n211 End\r\n",
+            "211-x\r\nREST STREAM\r\nMFMT\r\n\tMLST\r\n  EPSV\r\n?\r\n211 x\r\n",
         ] {
             assert_eq!(Features::of_answer(answer.as_bytes()), all, "{answer}");
         }

@@ -8,6 +8,7 @@ use crate::target::Target;
 use crate::writer::Writer;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::SystemTime;
 use vfs_core::{
     Code, Entry, Error, File, Host, Instance, Name, Namespace, OpenFlags, Request, Result, Settings, Stat,
 };
@@ -133,6 +134,12 @@ impl Namespace for Ftp {
         let (target, caller) = self.asked(request)?;
         namespace::make_folder(&self.client, &target, &caller)
             .map_err(|failure| failure.error("make folder", request.shown()))
+    }
+
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        let (target, caller) = self.asked(request)?;
+        namespace::set_modified(&self.client, &target, &caller, time)
+            .map_err(|failure| failure.error("set the time of", request.shown()))
     }
 
     fn remove_folder(&self, request: &Request<'_>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Work on names: stat, list, remove, and folders.
+//! Work on names: stat, list, remove, folders, and times.
 
 use crate::caller::Caller;
 use crate::client::Client;
@@ -7,6 +7,7 @@ use crate::facts::{Facts, Line};
 use crate::target::Target;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::SystemTime;
 use vfs_core::{Code, Kind, Name, Printable};
 use zvfs_net::failure::{Attempt, Failure, Retry};
 use zvfs_net::retry::{Budget, persist};
@@ -88,6 +89,22 @@ pub fn make_folder(client: &Arc<Client>, target: &Target, caller: &Caller) -> At
         let made = session.make_folder(&target.path).await;
         theirs.keep(session).await;
         made
+    })
+}
+
+/// Sets the time of what is there.
+///
+/// # Errors
+/// ENOTSUP: the server has no MFMT. ENOENT, EACCES: the server's word. As [`Client::session`].
+pub fn set_modified(client: &Arc<Client>, target: &Target, caller: &Caller, time: SystemTime) -> Attempt<()> {
+    persist(caller, &mut Budget::new(), || {
+        let (theirs, target, tuning) = (client.clone(), target.clone(), caller.tuning.clone());
+        caller.wait(client, "the new time", async move {
+            let mut session = theirs.session(&target.account, &tuning).await?;
+            let set = session.set_modified(&target.path, time).await;
+            theirs.keep(session).await;
+            set
+        })
     })
 }
 

@@ -12,7 +12,7 @@ use crate::tls::Connector;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use suppaftp::tokio::{AsyncRustlsFtpStream, AsyncRustlsStream, TransferStream};
 use suppaftp::types::{FileType, Response};
 use suppaftp::{Encoding, FtpError, FtpResult, Mode, Status};
@@ -363,6 +363,28 @@ impl Session {
     pub async fn rename(&mut self, from: &Path, to: &Path) -> Attempt<()> {
         let renamed = timeout(self.reply_timeout, self.ftp.rename(from.argument(), to.argument())).await;
         self.answered("RNTO", renamed)
+    }
+
+    /// Sets the time of the last change.
+    ///
+    /// # Errors
+    /// ENOTSUP: the server has no MFMT. ENOENT, EACCES: the server doesn't.
+    pub async fn set_modified(&mut self, path: &Path, time: SystemTime) -> Attempt<()> {
+        if !self.features.mfmt {
+            let text = "the server sets no times: it has no MFMT";
+            return Err(Failure::new(Code::ENOTSUP, text));
+        }
+        let verb = format!("MFMT {}", facts::written(time));
+        let set = self.ask(&verb, &path.argument()).await;
+        match self.answered("MFMT", set) {
+            Err(failure)
+                if failure.retry == Retry::No
+                    && self.facts(path).await.is_ok_and(|facts| facts.kind == Kind::Directory) =>
+            {
+                Err(Failure { code: Code::ENOTSUP, ..failure })
+            }
+            set => set.map(drop),
+        }
     }
 
     /// Removes a file.

@@ -11,7 +11,7 @@ use crate::target::{Path, Target};
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::error::Elapsed;
@@ -27,8 +27,8 @@ const CLEARING: Duration = Duration::from_secs(4);
 pub enum Order {
     /// These bytes come next.
     Block(Vec<u8>),
-    /// That was all: it gets its name.
-    Commit,
+    /// That was all: it gets this time, and its name.
+    Commit(Option<SystemTime>),
 }
 
 /// How far it is.
@@ -72,6 +72,14 @@ struct NewFile {
     exclusive: bool,
 }
 
+/// What was sent.
+struct Sent {
+    /// Bytes.
+    count: u64,
+    /// The time that the file is to have.
+    modified: Option<SystemTime>,
+}
+
 impl Upload {
     /// Makes the new file.
     ///
@@ -95,6 +103,11 @@ impl Upload {
                 Err(failure)
             }
         }
+    }
+
+    /// Whether it can be given a time.
+    pub fn takes_times(&self) -> bool {
+        self.session.features().mfmt
     }
 
     /// Does what the writer wants, until it says COMMIT, or `left` has it that it wants nothing more.
@@ -135,12 +148,12 @@ impl Upload {
 
 impl NewFile {
     /// Sends what comes until COMMIT, and says how many bytes that were.
-    async fn send_all(&self, data: &mut Data, orders: &mut mpsc::Receiver<Order>) -> Attempt<u64> {
+    async fn send_all(&self, data: &mut Data, orders: &mut mpsc::Receiver<Order>) -> Attempt<Sent> {
         let mut sent = 0;
         loop {
             let block = match orders.recv().await {
                 Some(Order::Block(block)) => block,
-                Some(Order::Commit) => return Ok(sent),
+                Some(Order::Commit(modified)) => return Ok(Sent { count: sent, modified }),
                 // The writer is leaving.
                 None => pending().await,
             };
@@ -172,11 +185,11 @@ impl NewFile {
         &self,
         session: Session,
         data: Data,
-        sent: u64,
+        Sent { count: sent, modified }: Sent,
         mut left: oneshot::Receiver<()>,
     ) -> Stage {
         let whole = tokio::select! {
-            whole = self.confirm(session, data, sent) => whole,
+            whole = self.confirm(session, data, sent, modified) => whole,
             _ = &mut left => return discarded(timeout(CLEARING, self.clear()).await, false),
         };
         let outcome = match whole {
@@ -197,9 +210,15 @@ impl NewFile {
     }
 
     /// Ends the transfer: the server has all bytes, and the target's name is free if it must be. If the server does not say so itself,
-    /// another session asks.
-    async fn confirm(&self, mut session: Session, data: Data, sent: u64) -> Attempt<Session> {
-        let outcome = match session.complete(data).await {
+    /// another session asks. Then the file has the time that it is to have.
+    async fn confirm(
+        &self,
+        mut session: Session,
+        data: Data,
+        sent: u64,
+        modified: Option<SystemTime>,
+    ) -> Attempt<Session> {
+        let whole = match session.complete(data).await {
             End::Complete => self.look(&mut session, sent, None).await,
             // It may have lost what it took: the size proves nothing then.
             End::Refused(refusal) => Err(refusal),
@@ -207,6 +226,10 @@ impl NewFile {
                 session = self.client.session(&self.target.account, &self.tuning).await?;
                 self.look(&mut session, sent, Some(unheard)).await
             }
+        };
+        let outcome = match (whole, modified) {
+            (Ok(()), Some(time)) => session.set_modified(&self.name, time).await,
+            (whole, _) => whole,
         };
         match outcome {
             Ok(()) => Ok(session),

@@ -5,6 +5,7 @@ use crate::client::Client;
 use crate::target::Target;
 use crate::upload::{Order, Stage, Upload};
 use std::sync::Arc;
+use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
 use zvfs_net::failure::{Attempt, Failure};
@@ -24,6 +25,9 @@ pub struct Writer {
     stage: watch::Receiver<Stage>,
     /// Dropped: whatever is under way is to be discarded.
     present: Option<oneshot::Sender<()>>,
+    /// The time that it is to have.
+    modified: Option<SystemTime>,
+    takes_times: bool,
     is_committing: bool,
 }
 
@@ -41,6 +45,7 @@ impl Writer {
         let (orders, theirs) = mpsc::channel(BEHIND);
         let (stages, stage) = watch::channel(Stage::Open);
         let (present, left) = oneshot::channel();
+        let takes_times = upload.takes_times();
         client.spawn(upload.run(theirs, stages, left));
         Ok(Writer {
             client: client.clone(),
@@ -49,6 +54,8 @@ impl Writer {
             orders,
             stage,
             present: Some(present),
+            modified: None,
+            takes_times,
             is_committing: false,
         })
     }
@@ -94,7 +101,7 @@ impl Writer {
     fn commit(&mut self) -> Attempt<()> {
         if !self.is_committing {
             self.push()?;
-            self.order(|| Order::Commit)?;
+            self.order(|| Order::Commit(self.modified))?;
             self.is_committing = true;
         }
         self.wait_for_end()?;
@@ -117,7 +124,8 @@ impl Writer {
 
 impl File for Writer {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::WRITABLE | Capabilities::CANCEL
+        let always = Capabilities::WRITABLE | Capabilities::CANCEL;
+        if self.takes_times { always | Capabilities::TIMES } else { always }
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
@@ -128,6 +136,18 @@ impl File for Writer {
         }
         self.gathered.extend_from_slice(&buf[..count]);
         Ok(count)
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        let refuse = |code, why| Err(self.failed("set the time of", &Failure::new(code, why)));
+        if !self.takes_times {
+            return refuse(Code::ENOTSUP, "the server sets no times: it has no MFMT");
+        }
+        if self.is_committing {
+            return refuse(Code::EBADF, "the upload has ended");
+        }
+        self.modified = Some(time);
+        Ok(())
     }
 
     fn flush(&mut self, _: Flush) -> Result<()> {

@@ -1,7 +1,7 @@
 //! One configuration: its stores, its runtime, and what its opens become.
 
 use crate::namespace;
-use crate::reader::{Reader, describe, head, patient};
+use crate::reader::{Reader, head, patient};
 use crate::settings::Config;
 use crate::stores::{Store, Stores};
 use crate::target::Target;
@@ -105,10 +105,7 @@ impl Objects {
 
     fn stat_object(&self, request: &Request<'_>, target: &Target) -> Attempt<Stat> {
         let (store, key) = (self.stores.get(target, false)?, target.key.clone());
-        self.wait(request, async move {
-            let meta = head(&*store, &key).await?;
-            Ok(describe(&meta))
-        })
+        self.wait(request, async move { head(&*store, &key).await })
     }
 
     /// Passes on what lies below a folder, page by page, and counts what cannot be.

@@ -11,13 +11,14 @@
 //! | `stores` | the library's clients, one for each bucket |
 //! | `reader` | an object that is read: as it was when it was opened, ranges, read-ahead |
 //! | `writer` | an object that is written: one request, or parts; what is removed after a close |
-//! | `namespace` | stat, list, remove |
+//! | `namespace`, `mtime` | stat, list, remove; the time that an object is given |
 //! | `transport` | HTTP/1.1 for the library, by hyper: connections, limits, answers that are no success |
 //! | `started`, `failure` | work that goes on while nobody waits; what the library's errors mean |
 
 mod credentials;
 mod failure;
 mod instance;
+mod mtime;
 mod namespace;
 mod provider;
 mod reader;

@@ -5,8 +5,8 @@ use crate::reader::{describe, head};
 use crate::stores::Store;
 use crate::target::Target;
 use crate::transport::Unsaid;
-use object_store::ObjectStoreExt;
 use object_store::list::{PaginatedListOptions, PaginatedListResult};
+use object_store::{Attributes, ObjectStoreExt};
 use std::borrow::Cow;
 use std::sync::Arc;
 use vfs_core::{Code, Kind, Stat};
@@ -23,7 +23,7 @@ pub async fn stat(store: Arc<dyn Store>, target: Target) -> Attempt<Stat> {
     let absent = match target.is_folder {
         true => Failure::new(Code::ENOENT, "no key lies below it"),
         false => match head(&*store, &target.key).await {
-            Ok(meta) => return Ok(describe(&meta)),
+            Ok(found) => return Ok(found),
             Err(failure) if failure.code == Code::ENOENT => failure,
             Err(failure) => return Err(failure),
         },
@@ -110,7 +110,7 @@ pub fn entries<'a>(
     page: &'a PaginatedListResult,
 ) -> impl Iterator<Item = (&'a str, Stat)> {
     let folders = page.result.common_prefixes.iter().map(|path| (path, Stat::of_kind(Kind::Directory)));
-    let objects = page.result.objects.iter().map(|meta| (&meta.location, describe(meta)));
+    let objects = page.result.objects.iter().map(|meta| (&meta.location, describe(meta, &Attributes::new())));
     // An object of the folder's own name marks it, and is not in it.
     let below = |path: &'a object_store::path::Path| path.as_ref().strip_prefix(target.prefix().as_str());
     folders

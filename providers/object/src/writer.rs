@@ -7,6 +7,7 @@ mod upload;
 pub use cleanup::Cleanups;
 
 use crate::failure;
+use crate::mtime;
 use crate::reader::patient;
 use crate::settings::Tuning;
 use crate::started::Started;
@@ -15,8 +16,9 @@ use crate::target::Kind;
 use crate::writer::upload::Upload;
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{PutMode, PutOptions};
+use object_store::{Attributes, PutMode, PutOptions};
 use std::sync::Arc;
+use std::time::SystemTime;
 use vfs_core::{Capabilities, Code, Context, Error, File, Finish, Result};
 use zvfs_net::failure::{Attempt, Failure, Retry};
 use zvfs_runtime::Runtime;
@@ -47,6 +49,9 @@ pub struct Writer {
     cleanups: Cleanups,
     shown: String,
     tuning: Tuning,
+    /// What it has beside its bytes: the time that it was given.
+    attributes: Attributes,
+    takes_times: bool,
     /// The part that is being filled.
     part: Vec<u8>,
     /// `None`: all of it is in `part` so far.
@@ -80,7 +85,11 @@ impl Writer {
         if size.is_some_and(|size| size.div_ceil(tuning.part_size as u64) > PARTS_MAX) {
             return Err(too_many_parts(tuning));
         }
+        // Azure's blocks are given attributes when they are put together, which the library cannot do.
+        let is_one_part = size.is_some_and(|size| size <= tuning.part_size as u64);
         Ok(Writer {
+            takes_times: destination.kind != Kind::Azure || is_one_part,
+            attributes: Attributes::new(),
             destination,
             context: context.clone(),
             runtime: runtime.clone(),
@@ -125,10 +134,19 @@ impl Writer {
             let text = "an exclusive object of Azure is sent at once: set `part-size` to its size or more";
             return Err(Failure::new(Code::EFBIG, text));
         }
+        if !self.attributes.is_empty() && self.destination.kind == Kind::Azure {
+            let text = "an object of Azure with a time is sent at once: set `part-size` to its size or more";
+            return Err(Failure::new(Code::EFBIG, text));
+        }
         let upload = match &mut self.upload {
             Some(upload) if upload.count() as u64 == PARTS_MAX => return Err(too_many_parts(self.tuning)),
             Some(upload) => upload,
-            none => none.insert(Upload::start(&self.destination, &self.runtime, self.tuning.parallel)),
+            none => none.insert(Upload::start(
+                &self.destination,
+                &self.attributes,
+                &self.runtime,
+                self.tuning.parallel,
+            )),
         };
         let slot = self.runtime.wait(patient(&self.context, "parts that are being sent"), upload.slot())?;
         upload.send(slot, std::mem::take(&mut self.part).into());
@@ -143,7 +161,8 @@ impl Writer {
         Ok(match &self.upload {
             Some(upload) => Started::new(&self.runtime, upload.complete()),
             None => {
-                let put = put(self.destination.clone(), std::mem::take(&mut self.part).into());
+                let bytes = std::mem::take(&mut self.part).into();
+                let put = put(self.destination.clone(), self.attributes.clone(), bytes);
                 Started::new(&self.runtime, put)
             }
         })
@@ -205,7 +224,8 @@ impl Writer {
 
 impl File for Writer {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::WRITABLE | Capabilities::CANCEL
+        let always = Capabilities::WRITABLE | Capabilities::CANCEL;
+        if self.takes_times { always | Capabilities::TIMES } else { always }
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
@@ -213,6 +233,23 @@ impl File for Writer {
             Stage::Open => self.take(buf).map_err(|failure| self.broken(failure, "write")),
             Stage::Broken(failure) => Err(failure.error("write", &self.shown)),
             _ => Err(Error::new(Code::EBADF, format!("write {}: the object has ended", self.shown))),
+        }
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        let refuse =
+            |code: Code, why: &str| Err(Error::new(code, format!("set the time of {}: {why}", self.shown)));
+        match &self.stage {
+            Stage::Open if self.upload.is_some() => {
+                refuse(Code::ENOTSUP, "its first bytes were sent, and the time goes before them")
+            }
+            Stage::Open if !self.takes_times => refuse(Code::ENOTSUP, "it is sent in parts"),
+            Stage::Open => {
+                self.attributes = mtime::attributes(time, self.destination.kind);
+                Ok(())
+            }
+            Stage::Broken(failure) => Err(failure.error("set the time of", &self.shown)),
+            _ => refuse(Code::EBADF, "the object has ended"),
         }
     }
 
@@ -235,10 +272,10 @@ impl Drop for Writer {
 }
 
 /// One request that makes the object.
-async fn put(destination: Destination, bytes: Bytes) -> Attempt<()> {
+async fn put(destination: Destination, attributes: Attributes, bytes: Bytes) -> Attempt<()> {
     let Destination { store, path, exclusive, .. } = destination;
     let mode = if exclusive { PutMode::Create } else { PutMode::Overwrite };
-    let options = PutOptions { mode, ..PutOptions::default() };
+    let options = PutOptions { mode, attributes, ..PutOptions::default() };
     let put = store.put_opts(&path, bytes.into(), options).await;
     put.map(drop).map_err(|error| refused(&error, exclusive))
 }

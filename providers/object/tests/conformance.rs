@@ -18,6 +18,10 @@ trait Store: Send + Sync + 'static {
     fn get(&self, key: &str) -> Option<Vec<u8>>;
     /// Parts that belong to no object, as far as it tells.
     fn left(&self) -> usize;
+    /// Whether it drops metadata.
+    fn forgets_times(&self) -> bool {
+        false
+    }
 }
 
 impl Store for S3 {
@@ -102,6 +106,11 @@ impl Store for MotoAsGoogle {
     fn left(&self) -> usize {
         self.0.uploads()
     }
+
+    /// Google's headers of metadata are none to it.
+    fn forgets_times(&self) -> bool {
+        true
+    }
 }
 
 /// The provider that runs the suite, with the settings of a store.
@@ -129,6 +138,7 @@ fn process(settings: &[(&'static str, String)]) -> Box<dyn Provider> {
 fn subject(store: &impl Store, place: Place) -> Subject {
     let settings = store.settings();
     let subject = Subject::new(place(&settings));
+    let subject = if store.forgets_times() { subject.forgets_times() } else { subject };
     settings.iter().fold(subject, |subject, (name, text)| subject.setting(name, text))
 }
 

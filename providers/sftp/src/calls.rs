@@ -171,6 +171,16 @@ impl Link {
         }
     }
 
+    /// Sets the time of the last change of what is there; that of the last access stays.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn set_modified(&self, path: &[u8], seconds: u32) -> Attempt<()> {
+        let accessed = self.stat(path).await?.times.map_or(seconds, |(accessed, _)| accessed);
+        let attributes = Attributes { times: Some((accessed, seconds)), ..Attributes::NONE };
+        done(self.call(path, &Request::Set { path, attributes: &attributes }).await?)
+    }
+
     /// Renames a file, unless its new name is taken.
     ///
     /// # Errors
@@ -251,7 +261,7 @@ impl Handle {
         attributes(self.link.session.call(&Request::StatHandle { handle: &self.handle }).await?)
     }
 
-    /// Changes what is known of it: its size, its owner.
+    /// Changes what is known of it: its size, its owner, its times.
     ///
     /// # Errors
     /// The server's.
@@ -321,6 +331,17 @@ impl Drop for Handle {
             self.link.session.close(self.handle.clone());
         }
     }
+}
+
+/// A time as servers have it.
+///
+/// # Errors
+/// EOVERFLOW: they have none for it.
+pub fn seconds(time: SystemTime) -> Attempt<u32> {
+    let after = time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    after
+        .and_then(|after| u32::try_from(after.as_secs()).ok())
+        .ok_or_else(|| Failure::new(Code::EOVERFLOW, "SFTP has times from 1970 to 2106 only, in seconds"))
 }
 
 /// Whether a path has a name that most file systems find too long.

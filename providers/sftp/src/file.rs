@@ -3,7 +3,7 @@
 mod ending;
 
 use crate::caller::Caller;
-use crate::calls::Handle;
+use crate::calls::{Handle, seconds};
 use crate::packet::Attributes;
 use crate::pool::Pool;
 use crate::settings::Tuning;
@@ -17,6 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, OpenFlags, Result, Stat};
 use zvfs_net::failure::{Attempt, Failure};
 
@@ -49,6 +50,8 @@ pub struct Remote {
     store: Option<Mutex<Store>>,
     /// Where the content ends, as far as it was written here: what a hidden file must have.
     extent: AtomicU64,
+    /// The time that it is to have, in seconds.
+    modified: Option<u32>,
     ending: Ending,
     finished: Option<Finish>,
 }
@@ -84,6 +87,7 @@ impl Remote {
             piece: Bytes::new(),
             store,
             extent: AtomicU64::new(0),
+            modified: None,
             ending,
             finished: None,
         }
@@ -183,7 +187,7 @@ impl Remote {
 
     fn commit(&mut self) -> Attempt<()> {
         self.settle()?;
-        let committed = self.ending.commit(self.extent.load(Ordering::Relaxed));
+        let committed = self.ending.commit(self.extent.load(Ordering::Relaxed), self.modified);
         self.caller.wait("the end of what was written", committed)
     }
 
@@ -203,7 +207,7 @@ impl File for Remote {
             capabilities |= Capabilities::READABLE | Capabilities::POSITIONAL_READ;
         }
         if self.flags.contains(OpenFlags::WRITE) {
-            capabilities |= Capabilities::WRITABLE;
+            capabilities |= Capabilities::WRITABLE | Capabilities::TIMES;
         }
         if self.flags.contains(OpenFlags::APPEND) {
             return capabilities;
@@ -340,6 +344,12 @@ impl File for Remote {
             return Err(self.error("write_at")(Failure::new(Code::ENOTSUP, text)));
         }
         self.write_from(offset, buf)
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        drop(self.writable("set the time of")?);
+        self.modified = Some(seconds(time).map_err(self.error("set the time of"))?);
+        Ok(())
     }
 
     fn stat(&mut self) -> Result<Stat> {

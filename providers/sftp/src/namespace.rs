@@ -1,12 +1,13 @@
-//! Work on names: stat, list, remove, and folders.
+//! Work on names: stat, list, remove, folders, and times.
 
-use crate::calls::Handle;
+use crate::calls::{Handle, seconds};
 use crate::instance::{Asked, Sftp};
 use crate::packet::{Attributes, Name as Found};
 use crate::pool::Pool;
 use crate::target::Target;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::SystemTime;
 use vfs_core::{Code, Entry, Kind, Level, Name, Namespace, Request, Result, Stat};
 use zvfs_net::failure::{Attempt, Failure};
 
@@ -56,6 +57,16 @@ impl Namespace for Sftp {
             pool.link(&target.login).await?.make_folder(&target.path).await
         });
         made.map_err(|failure| caller.error("make folder", &failure))
+    }
+
+    fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
+        let Asked { target, caller, .. } = self.asked(request)?;
+        let failed = |failure: Failure| caller.error("set the time of", &failure);
+        let (pool, seconds) = (self.pool.clone(), seconds(time).map_err(failed)?);
+        let set = caller.wait("a new time", async move {
+            pool.link(&target.login).await?.set_modified(&target.path, seconds).await
+        });
+        set.map_err(failed)
     }
 
     fn remove_folder(&self, request: &Request<'_>) -> Result<()> {

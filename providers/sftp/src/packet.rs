@@ -78,6 +78,11 @@ pub enum Request<'a> {
         handle: &'a [u8],
         attributes: &'a Attributes,
     },
+    /// Of what a symbolic link leads to.
+    Set {
+        path: &'a [u8],
+        attributes: &'a Attributes,
+    },
     OpenFolder {
         path: &'a [u8],
     },
@@ -177,8 +182,8 @@ impl Request<'_> {
                     following = count;
                 }
             }
-            Request::SetHandle { handle, attributes } => {
-                string(&mut packet, handle);
+            Request::SetHandle { handle: of, attributes } | Request::Set { path: of, attributes } => {
+                string(&mut packet, of);
                 attributes.encode(&mut packet);
             }
             Request::Close { handle: one }
@@ -225,6 +230,7 @@ impl Request<'_> {
             Request::Write { .. } => 6,
             Request::StatLink { .. } => 7,
             Request::StatHandle { .. } => 8,
+            Request::Set { .. } => 9,
             Request::SetHandle { .. } => 10,
             Request::OpenFolder { .. } => 11,
             Request::ReadFolder { .. } => 12,

@@ -75,13 +75,17 @@ impl Upload {
         Ok((handle, upload))
     }
 
-    /// Gives the file its own name. All of it is written.
+    /// Gives the file its own name, and before that a time, if it is to have one. All of it is written.
     ///
     /// # Errors
     /// EEXIST: it was to be new, and is not. EIO: the server has another size than was written. The server's.
-    pub async fn commit(&self, handle: &Handle, size: u64) -> Attempt<()> {
+    pub async fn commit(&self, handle: &Handle, size: u64, modified: Option<u32>) -> Attempt<()> {
         let mut seen = None;
-        let mut outcome = match handle.close().await {
+        let closed = match set_modified(handle, modified).await {
+            Ok(()) => handle.close().await,
+            refused => refused,
+        };
+        let mut outcome = match closed {
             Ok(()) => self.rename(handle.link(), size, &mut seen).await,
             closed => closed,
         };
@@ -209,12 +213,27 @@ async fn make(link: &Link, path: &[u8], attributes: &Attributes) -> Attempt<(Han
     Ok((handle, name))
 }
 
-/// Whether nobody has written a file for so long that nobody will.
+/// Whether nobody has written a file for so long that nobody will. One that has just been given an old time is not: it has been used now.
 async fn is_left_behind(link: &Link, name: &[u8]) -> bool {
     let found = link.stat_link(name).await;
-    let modified = found.ok().filter(|found| found.kind() == Kind::Regular).and_then(|found| found.times);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    modified.is_some_and(|(_, modified)| u64::from(modified) + LEFT_BEHIND < now)
+    let times = found.ok().filter(|found| found.kind() == Kind::Regular).and_then(|found| found.times);
+    times.is_some_and(|(accessed, modified)| u64::from(accessed.max(modified)) + LEFT_BEHIND < now())
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
+/// Gives a file the time of its last change, if it is to have one. All of it is written.
+///
+/// # Errors
+/// The server's.
+pub async fn set_modified(handle: &Handle, seconds: Option<u32>) -> Attempt<()> {
+    let Some(seconds) = seconds else { return Ok(()) };
+    // There is no time without the other.
+    let accessed = u32::try_from(now()).unwrap_or(u32::MAX);
+    handle.set(&Attributes { times: Some((accessed, seconds)), ..Attributes::NONE }).await
 }
 
 /// Why a file could not be made.

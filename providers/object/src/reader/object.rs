@@ -1,12 +1,13 @@
 //! An object as it was when it was opened. Every range is held against that.
 
 use crate::failure;
+use crate::mtime;
 use crate::started::Started;
 use crate::stores::Store;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResult, ObjectMeta};
+use object_store::{Attributes, GetOptions, GetRange, GetResult, ObjectMeta};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -59,7 +60,7 @@ impl Object {
                 "the store gives no ETag, to tell that each range is of the same object",
             ));
         };
-        let (size, stat) = (found.meta.size, describe(&found.meta));
+        let (size, stat) = (found.meta.size, describe(&found.meta, &found.attributes));
         let source = Source { store: store.clone(), path: path.clone(), size, tag: tag.into() };
         let first = Started::new(runtime, collect(found));
         Ok((Object { source, context: context.clone(), runtime: runtime.clone(), size, stat }, first))
@@ -115,23 +116,24 @@ async fn begin(store: Arc<dyn Store>, path: Path, first: u64) -> Attempt<GetResu
     .map_err(|error| failure::meaning(&error))
 }
 
-/// What the store says of an object.
+/// What is known of an object.
 ///
 /// # Errors
 /// The store's.
-pub async fn head(store: &dyn Store, path: &Path) -> Attempt<ObjectMeta> {
+pub async fn head(store: &dyn Store, path: &Path) -> Attempt<Stat> {
     let options = GetOptions { head: true, ..GetOptions::default() };
     let found = store.get_opts(path, options).await.map_err(|error| failure::meaning(&error))?;
-    Ok(found.meta)
+    Ok(describe(&found.meta, &found.attributes))
 }
 
-/// What is known of an object, for a caller.
-pub fn describe(meta: &ObjectMeta) -> Stat {
+/// What a store says of an object, for a caller. A list has no attributes: what is listed has the time of its upload.
+pub fn describe(meta: &ObjectMeta, attributes: &Attributes) -> Stat {
     let stat = Stat::of_kind(Kind::Regular).size(meta.size);
-    // The library's way to say that the store did not say it.
-    let stat = match meta.last_modified.timestamp_millis() {
-        0 => stat,
-        _ => stat.modified(SystemTime::from(meta.last_modified)),
+    let stat = match (mtime::of(attributes), meta.last_modified.timestamp_millis()) {
+        (Some(given), _) => stat.modified(given),
+        // The library's way to say that the store did not say it.
+        (None, 0) => stat,
+        (None, _) => stat.modified(SystemTime::from(meta.last_modified)),
     };
     match &meta.e_tag {
         Some(tag) if tag.len() <= VERSION_MAX => stat.version(tag.clone()),

@@ -5,6 +5,7 @@ use crate::started::Started;
 use crate::writer::{Destination, refused};
 use bytes::Bytes;
 use object_store::multipart::PartId;
+use object_store::{Attributes, PutMultipartOptions};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -37,11 +38,18 @@ pub struct Slot {
 
 impl Upload {
     /// Begins an upload of which `parallel` parts are under way at most.
-    pub fn start(destination: &Destination, runtime: &Runtime, parallel: usize) -> Upload {
+    pub fn start(
+        destination: &Destination,
+        attributes: &Attributes,
+        runtime: &Runtime,
+        parallel: usize,
+    ) -> Upload {
         let Destination { store, path, .. } = destination.clone();
+        let options =
+            PutMultipartOptions { attributes: attributes.clone(), ..PutMultipartOptions::default() };
         // Not ended with whoever waits: what the store began has to be known, to be aborted.
         let id = Started::new(runtime, async move {
-            store.create_multipart(&path).await.map_err(|error| failure::meaning(&error))
+            store.create_multipart_opts(&path, options).await.map_err(|error| failure::meaning(&error))
         });
         Upload {
             destination: destination.clone(),

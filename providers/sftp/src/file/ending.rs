@@ -3,7 +3,7 @@
 use crate::calls::Handle;
 use crate::failure::of_writing;
 use crate::pool::Pool;
-use crate::upload::Upload;
+use crate::upload::{Upload, set_modified};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -50,28 +50,35 @@ impl Ending {
         self.upload.is_some() && self.commit.is_none()
     }
 
-    /// Ends a file of this size, all of which is written. Asked again, it waits for what was begun.
+    /// Ends a file of this size, all of which is written, and gives it a time if it is to have one. Asked again, it waits for what was
+    /// begun.
     ///
     /// # Errors
-    /// As [`Upload::commit`]; of a file in place, what closing it reports.
-    pub fn commit(&mut self, size: u64) -> impl Future<Output = Attempt<()>> + Send + 'static {
+    /// As [`Upload::commit`]; of a file in place, what closing it reports. The server's, of the time.
+    pub fn commit(
+        &mut self,
+        size: u64,
+        modified: Option<u32>,
+    ) -> impl Future<Output = Attempt<()>> + Send + 'static {
         let outcome = match &self.commit {
             Some(commit) => commit.outcome.clone(),
-            None => self.begin(size),
+            None => self.begin(size, modified),
         };
         async move { known(outcome).await }
     }
 
-    fn begin(&mut self, size: u64) -> Outcome {
+    fn begin(&mut self, size: u64, modified: Option<u32>) -> Outcome {
         let (done, outcome) = watch::channel(None);
         let (stop, stopped) = oneshot::channel();
         let (handle, upload, closes) = (self.handle.clone(), self.upload.clone(), self.closes);
         self.pool.background(async move {
             let committed = async {
                 match upload {
-                    Some(upload) => upload.commit(&handle, size).await,
-                    None if closes => handle.close().await,
-                    None => Ok(()),
+                    Some(upload) => upload.commit(&handle, size, modified).await,
+                    None => {
+                        set_modified(&handle, modified).await?;
+                        if closes { handle.close().await } else { Ok(()) }
+                    }
                 }
             };
             let outcome = tokio::select! {
