@@ -22,7 +22,7 @@ use pace::Pace;
 use std::io::{self, IsTerminal};
 use vfs_core::{Code, OpenFile, Registry, Result, below, last_name};
 
-pub use copier::Copier;
+pub use copier::{Copier, Times};
 pub use ends::Ends;
 pub use filter::Filter;
 pub use many::{LeavesOut, Many};
@@ -60,8 +60,8 @@ pub struct Cp {
     update: bool,
     #[command(flatten)]
     keep: Keep,
-    /// As cp(1) has it, and refused: no provider can set times and modes
-    #[arg(short, long, hide = true)]
+    /// Keep the times of files and folders. Modes and owners are the target's own. A target that takes no times is an error
+    #[arg(short, long)]
     preserve: bool,
     /// At most this many bytes a second, all files together: 500k, 10m
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -76,10 +76,6 @@ pub struct Cp {
 
 impl Cp {
     pub fn execute(&self, options: &Options) -> std::result::Result<(), Failure> {
-        if self.preserve {
-            let text = "--preserve: providers cannot set times, modes and owners; --update compares with the times that copies have";
-            return Err(Failure::new(Code::ENOTSUP, text));
-        }
         if self.keep.is_wanted() && self.ends.has_stream() {
             let text = "copy `-` with --partial: a stream cannot be gone on with by a later run";
             return Err(Failure::new(Code::EINVAL, text));
@@ -146,6 +142,7 @@ impl Cp {
             watch,
             in_place: self.in_place,
             keep: &self.keep,
+            times: if self.preserve { Times::Kept } else { Times::Own },
             make_folders,
             pace: self.limit_rate.map(Pace::new),
         }

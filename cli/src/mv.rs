@@ -1,6 +1,6 @@
 //! `zvfs mv`: files to other descriptors, copied and then removed.
 
-use crate::cp::{Copier, Ends, Filter, Keep, LeavesOut, Many};
+use crate::cp::{Copier, Ends, Filter, Keep, LeavesOut, Many, Times};
 use crate::exit::Failure;
 use crate::options::Options;
 use crate::setup;
@@ -11,7 +11,7 @@ use clap::Args;
 ///
 /// A source is removed only if its version tag proves that it is still what was copied, and only if the target is found afterwards; one of a
 /// provider without version tags is an error, and stays. So is one that would go where nothing is kept, as to null: or into a pipe.
-/// Folders are not moved.
+/// Folders are not moved. A file keeps its time where the target takes one.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Mv {
@@ -33,6 +33,7 @@ impl Mv {
             watch: &watch,
             in_place: false,
             keep: &keep,
+            times: Times::KeptIfTaken,
             make_folders: true,
             pace: None,
         };

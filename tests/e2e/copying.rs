@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use support::{Done, Folder, Started, run, run_long, zvfs};
 use zvfs_http_servers::Server;
 use zvfs_test_support::{eventually, fifo};
@@ -357,7 +357,7 @@ fn what_is_there_of_the_same_size_and_not_older_is_left_out_by_update() {
     assert_eq!(copied(&["--update"]), none);
     let set = |name: &str, seconds: i64| {
         let file = fs::File::options().write(true).open(folder.at(name)).unwrap();
-        let then = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let time = if seconds < 0 { then - Duration::from_secs(1) } else { then };
         file.set_times(fs::FileTimes::new().set_modified(time)).unwrap();
     };
@@ -377,14 +377,57 @@ fn what_is_there_of_the_same_size_and_not_older_is_left_out_by_update() {
     assert_eq!(cp(&["-r", "--update", "--checksum", &tree, &copy]).code, 64);
 }
 
+fn give(path: &str, time: SystemTime) {
+    fs::File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+fn time(path: &str) -> SystemTime {
+    fs::metadata(path).unwrap().modified().unwrap()
+}
+
 #[test]
-fn what_no_provider_can_keep_is_refused_and_not_ignored() {
+fn times_of_files_and_folders_are_kept_by_preserve() {
     let folder = tree();
-    for option in ["-p", "--preserve"] {
-        cp(&["-r", option, &folder.at("tree"), &folder.at("copy")])
-            .failed(95, &["--preserve", "cannot set times"]);
-        assert!(!fs::exists(folder.at("copy")).unwrap());
+    let at = |day: u64| SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000 + day * 86_400, 123_456_789);
+    let names = ["a.txt", "sub/c.csv", "sub/deep", "sub", "empty", ""];
+    for (day, name) in (0..).zip(names) {
+        give(&folder.at(&format!("tree/{name}")), at(day));
     }
+    for (option, copy) in [("-p", "one"), ("--preserve", "two")] {
+        cp(&["-rT", option, &folder.at("tree"), &folder.at(copy)]).succeeded();
+        for (day, name) in (0..).zip(names) {
+            assert_eq!(time(&folder.at(&format!("{copy}/{name}"))), at(day), "{name}");
+        }
+    }
+    // One file, over what is there; and in place.
+    let (source, target) = (folder.at("tree/a.txt"), folder.at("copy"));
+    folder.write("copy", "old");
+    for options in [["-p"].as_slice(), &["-p", "--in-place"]] {
+        cp(&[options, &[source.as_str(), &target]].concat()).succeeded();
+        assert_eq!((time(&target), fs::read_to_string(&target).unwrap().as_str()), (at(0), "a"));
+    }
+    // Without it a copy is as old as it is.
+    cp(&[&source, &target]).succeeded();
+    assert!(time(&target) > at(1000));
+    // What is kept counts for --update.
+    let again = ["-rT", "-p", "--update", "--json", &folder.at("tree"), &folder.at("one")];
+    assert!(cp(&again).succeeded().out().contains("\"same\":4"));
+    // A move keeps them.
+    run(zvfs(["mv", &folder.at("one/a.txt"), &folder.at("moved")])).succeeded();
+    assert_eq!(time(&folder.at("moved")), at(0));
+}
+
+#[test]
+fn preserve_is_refused_before_anything_is_written_where_it_cannot_be_kept() {
+    let folder = tree();
+    let (source, pipe) = (folder.at("tree/a.txt"), folder.at("pipe"));
+    fifo(pipe.clone().into());
+    cp(&["-p", &source, "mem:x"]).failed(95, &["--preserve", "`mem:` sets no time", "copy without that"]);
+    cp(&["-p", &source, &pipe]).failed(95, &["--preserve", "`file:` sets no time of this target"]);
+    cp(&["-p", "null:", &folder.at("copy")]).failed(95, &["--preserve", "the source has no time to keep"]);
+    assert!(!fs::exists(folder.at("copy")).unwrap());
+    let done = cp(&["-p", "--json", &source, "null:"]);
+    assert!(done.code == 95 && done.out().contains("`null:` sets no time"), "{done:?}");
 }
 
 #[test]

@@ -8,10 +8,22 @@ use crate::cp::plan::Task;
 use crate::descriptors::Assigned;
 use crate::watch::Watch;
 use std::mem;
+use std::time::SystemTime;
 use vfs_core::{
-    Capabilities, Code, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result, Stat, copy,
-    parent, same_file,
+    Capabilities, Code, Descriptor, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result,
+    Stat, copy, parent, same_file,
 };
+
+/// What becomes of the time of a source's last change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// A copy has one of its own.
+    Own,
+    /// It is kept, or nothing is copied.
+    Kept,
+    /// It is kept where the target takes it.
+    KeptIfTaken,
+}
 
 /// How files are copied.
 pub struct Copier<'a> {
@@ -20,6 +32,7 @@ pub struct Copier<'a> {
     pub in_place: bool,
     /// What is kept of a copy that breaks.
     pub keep: &'a Keep,
+    pub times: Times,
     /// Makes the folders of a target that are missing, where its provider has folders.
     pub make_folders: bool,
     /// `None`: as fast as it can be.
@@ -60,18 +73,22 @@ impl<'a> Copier<'a> {
         let stat = source.stat().ok();
         // A file under /proc says 0 and means that it doesn't know.
         let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
+        let modified = stat.as_ref().and_then(|stat| stat.modified);
         let grows = self.in_place && self.keep.is_wanted() && self.keep.is_beside();
         let mut open = |to: &Assigned<'_>| {
             if !is_new {
                 self.check_other(from, (&mut source, stat.as_ref()), to)?;
             }
             if grows
-                && let Some((target, had)) =
+                && let Some((mut target, had)) =
                     grown::open(self.registry, self.watch, (from, &mut source, size), to)?
             {
+                self.keep_time(&source, modified, to, &mut target)?;
                 return Ok((target, Placement::in_its_place("--in-place"), had));
             }
             let (mut target, placement) = self.open_target(to, size)?;
+            // Before what waits for the reader of a pipe.
+            self.keep_time(&source, modified, to, &mut target)?;
             // A standard stream, which has no name to be looked at.
             if placement.in_place().is_some() && same_file(&mut source, &mut target) {
                 return Err(one_file(from, to));
@@ -154,6 +171,54 @@ impl<'a> Copier<'a> {
         }
     }
 
+    /// Gives a target the time of its source, if it is to have that.
+    fn keep_time(
+        &self,
+        source: &OpenFile,
+        modified: Option<SystemTime>,
+        to: &Assigned<'_>,
+        target: &mut OpenFile,
+    ) -> Result<()> {
+        let takes_times = target.capabilities().contains(Capabilities::TIMES);
+        let refuse = |why: String| Err(Error::new(Code::ENOTSUP, why));
+        let kept = match (self.times, modified) {
+            (Times::Own, _) => return Ok(()),
+            (Times::KeptIfTaken, modified) => {
+                // What it does not hold, its own time stands for.
+                if let Some(time) = modified.filter(|_| takes_times) {
+                    let _ = target.set_modified(time);
+                }
+                return Ok(());
+            }
+            (Times::Kept, None) => refuse("the source has no time to keep: copy it without that".to_owned()),
+            (Times::Kept, Some(_)) if !takes_times => {
+                let scheme =
+                    Descriptor::parse(to.descriptor).map(|descriptor| descriptor.scheme().to_owned());
+                let scheme = scheme.unwrap_or_default();
+                refuse(format!(
+                    "`{scheme}:` sets no time of this target: copy without that, or to another store"
+                ))
+            }
+            (Times::Kept, Some(time)) => target.set_modified(time),
+        };
+        kept.map_err(|error| {
+            error.context(format!("copy {} to {} with --preserve", source.shown(), target.shown()))
+        })
+    }
+
+    /// Gives a folder the time that its source has, once all is in it. Where folders take none, they have their own.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn keep_time_of_folder(&self, to: &Assigned<'_>, modified: SystemTime) -> Result<()> {
+        let how = to.open(OpenFlags::empty()).control(&self.watch.control(to.descriptor));
+        match self.registry.set_modified(to.descriptor, &how, modified) {
+            // No file came, so that it was not made.
+            Err(error) if matches!(error.code(), Code::ENOTSUP | Code::ENOENT) => Ok(()),
+            kept => kept,
+        }
+    }
+
     /// Whether a target has the size of its source, and was changed last when that was, or later. Of what cannot be told, no.
     pub fn is_not_older(&self, from: &Assigned<'_>, task: &Task, to: &Assigned<'_>) -> bool {
         let stat = |side: &Assigned<'_>| {
@@ -167,7 +232,12 @@ impl<'a> Copier<'a> {
                 _ => stat(from).and_then(|stat| Some((stat.size?, stat.modified?)))?,
             };
             let target = stat(to)?;
-            Some(target.kind == Kind::Regular && target.size? == size && target.modified? >= modified)
+            if target.kind != Kind::Regular || target.size? != size {
+                return Some(false);
+            }
+            let changed = target.modified?;
+            // A listing may have another time than the file, which was given one: a store of objects lists when each was made.
+            Some(is_older_by_none(changed, modified) || is_older_by_none(changed, stat(from)?.modified?))
         };
         known().unwrap_or(false)
     }
@@ -273,6 +343,15 @@ impl Opened<'_> {
 fn one_file(from: &Assigned<'_>, to: &Assigned<'_>) -> Error {
     let text = format!("copy {} to {}: they are the same file", from.shown(), to.shown());
     Error::new(Code::EINVAL, text)
+}
+
+/// Whether a target's time is not before its source's, as far as the target's store counts: one in whole seconds has them rounded down.
+fn is_older_by_none(target: SystemTime, source: SystemTime) -> bool {
+    let whole =
+        |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|span| span.as_secs());
+    let counts_seconds =
+        target.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|span| span.subsec_nanos() == 0);
+    target >= source || counts_seconds && whole(target) == whole(source)
 }
 
 /// Copies what a part has and then what it has not, which it gets too.

@@ -1,10 +1,10 @@
 //! The copies of many files, several at a time.
 
 use crate::cp::bar;
-use crate::cp::copier::Copier;
+use crate::cp::copier::{Copier, Times};
 use crate::cp::ends::Ends;
 use crate::cp::filter::Filter;
-use crate::cp::plan::{EmptyFolder, Failed, Plan, Planner, Task};
+use crate::cp::plan::{EmptyFolder, Failed, Plan, Planner, Task, TimedFolder};
 use crate::cp::tally::{Outcome, Tally};
 use crate::descriptors::Assigned;
 use crate::exit::Failure;
@@ -135,6 +135,23 @@ impl Workers<'_> {
             }
             work();
         });
+        if self.copier.times == Times::Kept {
+            // What is in a folder changes its time.
+            plan.timed.iter().rev().for_each(|folder| self.keep_time(folder));
+        }
+    }
+
+    fn keep_time(&self, folder: &TimedFolder) {
+        if self.tally.has_ended() {
+            return;
+        }
+        let (watch, target) = (self.copier.watch, folder.target.as_str());
+        let to = Assigned { descriptor: target, settings: self.target.settings.clone() };
+        let kept = self.copier.keep_time_of_folder(&to, folder.modified);
+        watch.forget(target);
+        if let Err(error) = kept {
+            self.tally.add(&folder.source, Some(target), &Outcome::Failed(watch.failure(error)));
+        }
     }
 
     /// Makes a folder that no file brings along.

@@ -36,10 +36,20 @@ pub struct EmptyFolder {
     pub target: String,
 }
 
+/// A folder, and the time that it has.
+#[derive(Debug)]
+pub struct TimedFolder {
+    pub source: String,
+    pub target: String,
+    pub modified: SystemTime,
+}
+
 /// What is to be copied, and what is not.
 #[derive(Debug, Default)]
 pub struct Plan {
     pub tasks: Vec<Task>,
+    /// Folders whose times are known, each before those in it.
+    pub timed: Vec<TimedFolder>,
     /// Folders in which there is nothing to copy.
     pub empty: Vec<EmptyFolder>,
     /// Descriptors that are left out, and why.
@@ -76,6 +86,7 @@ struct Folder {
     depth: usize,
     /// The target is to be made.
     is_new: bool,
+    modified: Option<SystemTime>,
 }
 
 impl Planner<'_> {
@@ -84,10 +95,15 @@ impl Planner<'_> {
     /// # Errors
     /// It cannot be known. What is not there is none, and so is what a provider knows no status of.
     pub fn is_folder(&self, at: &Assigned<'_>) -> Result<bool> {
+        self.folder(at).map(|folder| folder.is_some())
+    }
+
+    /// The same, with what is known of it.
+    fn folder(&self, at: &Assigned<'_>) -> Result<Option<Stat>> {
         let how = at.open(OpenFlags::empty()).control(&self.watch.control(at.descriptor));
         match self.registry.stat_name(at.descriptor, &how) {
-            Ok(stat) => Ok(stat.kind == Kind::Directory),
-            Err(error) if matches!(error.code(), Code::ENOENT | Code::ENOTSUP) => Ok(false),
+            Ok(stat) => Ok(Some(stat).filter(|stat| stat.kind == Kind::Directory)),
+            Err(error) if matches!(error.code(), Code::ENOENT | Code::ENOTSUP) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -133,18 +149,25 @@ impl Planner<'_> {
                 return Err(failed(target, "the source has no name of its own: name the target and give -T"));
             }
         };
-        if !self.recursive || !self.is_folder(source)? {
+        let folder = if self.recursive { self.folder(source)? } else { None };
+        let Some(Stat { modified, .. }) = folder else {
             let source = source.descriptor.to_owned();
             plan.tasks.push(Task { root, source, target, size: None, modified: None, is_new: false });
             return Ok(());
-        }
+        };
         if is_below(&target, source.descriptor) {
             return Err(failed(&target, "the target is the source, or lies in it"));
         }
         let source_text = source.descriptor.to_owned();
         let is_new = self.is_new(source, &target);
-        let mut folders = vec![Folder { source: source_text, target, path: String::new(), depth: 0, is_new }];
+        let mut folders =
+            vec![Folder { source: source_text, target, path: String::new(), depth: 0, is_new, modified }];
         while let Some(folder) = folders.pop() {
+            plan.timed.extend(folder.modified.map(|modified| TimedFolder {
+                source: folder.source.clone(),
+                target: folder.target.clone(),
+                modified,
+            }));
             match self.list(root, source, &folder, plan) {
                 // The first one is on top.
                 Ok(found) => folders.extend(found.into_iter().rev()),
@@ -220,8 +243,8 @@ impl Planner<'_> {
             };
             match stat.kind {
                 Kind::Directory if is_folder => {
-                    let (depth, is_new) = (folder.depth + 1, folder.is_new);
-                    folders.push(Folder { source: child, target, path, depth, is_new });
+                    let (depth, is_new, modified) = (folder.depth + 1, folder.is_new, stat.modified);
+                    folders.push(Folder { source: child, target, path, depth, is_new, modified });
                 }
                 Kind::Directory => {
                     plan.skipped.push((child, "a link to a folder: copy that by its own name"))

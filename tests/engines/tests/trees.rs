@@ -10,6 +10,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 use stores::{Store, ftp, s3, sftp, vsftpd};
 use support::{Done, Folder, WASM_TOOLS, repository, run_long, under};
 use zvfs_engines::S3;
@@ -130,6 +131,47 @@ fn a_tree_goes_from_every_store_to_every_other() {
             cp(&target, &back).succeeded();
             is_the_tree(&back, &way);
         }
+    }
+}
+
+/// Whatever a store counts in: seconds over FTP and SFTP, nanoseconds in metadata.
+#[test]
+fn times_go_to_every_store_that_keeps_them_and_come_back() {
+    let folder = Folder::new();
+    let tree = tree(&folder);
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 765_432_100);
+    for (name, _) in FILES {
+        fs::File::open(format!("{tree}/{name}")).unwrap().set_modified(long_ago).unwrap();
+    }
+    for store in [s3(), ftp(), sftp()].into_iter().flatten() {
+        let (at, name) = (&*store.descriptor, store.name);
+        let kept = if name == "s3" { long_ago } else { long_ago - Duration::from_nanos(765_432_100) };
+        let there = at("timed");
+        zvfs(&folder, &store, &["cp", "-rTp", &tree, &there]).succeeded();
+        // Nothing is older there: a second run has nothing to do, whatever a listing says of times.
+        let update = |from: &str, to: &str| {
+            let done = zvfs(&folder, &store, &["cp", "-rTp", "--update", "--json", from, to]);
+            assert!(
+                done.succeeded().out().contains(&format!("\"same\":{}", FILES.len())),
+                "{name}: {done:?}"
+            );
+        };
+        update(&tree, &there);
+        let back = folder.at(&format!("timed-{name}"));
+        zvfs(&folder, &store, &["cp", "-rTp", &there, &back]).succeeded();
+        for (file, _) in FILES {
+            let found = fs::metadata(format!("{back}/{file}")).unwrap().modified().unwrap();
+            assert_eq!(found, kept, "{name}: {file}");
+        }
+        update(&there, &back);
+    }
+    // vsftpd has no MFMT, and says so before a byte is sent.
+    if let Some(store) = vsftpd() {
+        let there = (store.descriptor)("timed");
+        let one = format!("{tree}/a");
+        zvfs(&folder, &store, &["cp", "-p", &one, &there])
+            .failed(95, &["--preserve", "`ftps:` sets no time"]);
+        zvfs(&folder, &store, &["stat", &there]).failed(2, &[]);
     }
 }
 
