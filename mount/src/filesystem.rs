@@ -75,6 +75,38 @@ impl Folder {
             |reply, ()| reply.ok(),
         );
     }
+
+    /// Sets the time of what is written, or of what is there.
+    fn set_modified(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        handle: Option<FileHandle>,
+        time: SystemTime,
+        reply: ReplyAttr,
+    ) {
+        let (shared, shared2) = (self.shared.clone(), self.shared.clone());
+        self.calls.begin(
+            request,
+            reply,
+            move |call| {
+                let node = shared.tree.node(ino.0)?;
+                let open = handle.and_then(|handle| shared.writer(handle).ok());
+                let open = open.or_else(|| shared.written(&node.descriptor));
+                if let Some((writer, stat)) = open.and_then(|writer| writer.stat().map(|stat| (writer, stat)))
+                {
+                    writer.set_modified(call, time)?;
+                    shared.tree.written(&node);
+                    return Ok((node, stat.modified(time)));
+                }
+                let stat = shared.tree.set_modified(&node, time, call)?;
+                Ok((node, stat))
+            },
+            move |reply, (node, stat)| {
+                reply.attr(&shared2.tree.cache_time(), &shared2.look.of(node.ino, node.shape, &stat));
+            },
+        );
+    }
 }
 
 impl Shared {
@@ -300,7 +332,7 @@ impl Filesystem for Folder {
         self.with_writer(request, handle, reply, Writer::sync);
     }
 
-    /// Only the size is a provider's to change. Modes, owners and times are let through, as cp -p and tar want it, and not kept.
+    /// Sizes and times are a provider's to change, where it can. Modes and owners are let through, as cp -p and tar want it, and not kept.
     fn setattr(
         &self,
         request: &Request,
@@ -310,7 +342,7 @@ impl Filesystem for Folder {
         _: Option<u32>,
         size: Option<u64>,
         _: Option<TimeOrNow>,
-        _: Option<TimeOrNow>,
+        modified: Option<TimeOrNow>,
         _: Option<SystemTime>,
         handle: Option<FileHandle>,
         _: Option<SystemTime>,
@@ -319,7 +351,13 @@ impl Filesystem for Folder {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let Some(size) = size else { return self.getattr(request, ino, handle, reply) };
+        let Some(size) = size else {
+            return match modified {
+                Some(TimeOrNow::SpecificTime(time)) => self.set_modified(request, ino, handle, time, reply),
+                Some(TimeOrNow::Now) => self.set_modified(request, ino, handle, SystemTime::now(), reply),
+                None => self.getattr(request, ino, handle, reply),
+            };
+        };
         let (shared, shared2) = (self.shared.clone(), self.shared.clone());
         self.calls.begin(
             request,

@@ -8,7 +8,7 @@ use crate::log;
 use crate::tree::{Entry, Node, ROOT, Top, Tree};
 use fuser::FileType;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use vfs_core::{Code, Error, Kind, OpenFlags, OpenOptions, Result, Shown, Stat};
 
 /// How long a server is asked again that refuses a connection: it was there, and may be back soon. Providers themselves wait for it in
@@ -214,6 +214,29 @@ impl Tree {
         }
         self.listings().changed(folder.ino, name, Kind::Directory);
         Ok(descriptor)
+    }
+
+    /// Sets the time of what a number stands for, and says what is known of that then. Where its provider sets none it stays as it is:
+    /// programs would fail otherwise.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn set_modified(&self, node: &Node, time: SystemTime, call: &Call) -> Result<Stat> {
+        let is_folder = node.shape == FileType::Directory;
+        if node.ino == ROOT && matches!(self.top(), Top::File(..)) {
+            return Ok(node.stat.clone());
+        }
+        match self.registry().set_modified(&node.descriptor, &self.options(call), time) {
+            Err(error) if error.code() == Code::ENOTSUP => {}
+            set => {
+                set?;
+                match is_folder {
+                    true => self.listings().changed(node.parent, &node.name, Kind::Directory),
+                    false => self.written(node),
+                }
+            }
+        }
+        if is_folder { Ok(node.stat.clone().modified(time)) } else { self.stat_of(node, None, call) }
     }
 
     /// Removes an empty folder.

@@ -10,6 +10,7 @@ use fuser::{OpenAccMode, OpenFlags as Asked};
 use parking_lot::Mutex;
 use std::io::SeekFrom;
 use std::sync::Arc;
+use std::time::SystemTime;
 use vfs_core::{
     Capabilities, Code, Error, Finish, Flush, Kind, OpenFile, OpenFlags, OpenOptions, Result, Shown, Stat,
 };
@@ -26,6 +27,8 @@ pub struct Writer {
     opener: Option<u32>,
     /// Its size as long as it is open: whoever asks must not wait for a write.
     size: Mutex<Option<u64>>,
+    /// The time that a program has given it.
+    modified: Mutex<Option<SystemTime>>,
     state: Mutex<State>,
 }
 
@@ -91,6 +94,7 @@ impl Writer {
             descriptor: descriptor.to_owned(),
             opener: call.caller().process(),
             size: Mutex::new(Some(size)),
+            modified: Mutex::new(None),
             state: Mutex::new(state),
         })
     }
@@ -102,7 +106,8 @@ impl Writer {
 
     /// What is known of it while it is written; `None`: it is complete, or given up.
     pub fn stat(&self) -> Option<Stat> {
-        Some(Stat::of_kind(Kind::Regular).size((*self.size.lock())?))
+        let stat = Stat::of_kind(Kind::Regular).size((*self.size.lock())?);
+        Some(self.modified.lock().iter().fold(stat, |stat, time| stat.modified(*time)))
     }
 
     /// Writes at an offset.
@@ -171,6 +176,25 @@ impl Writer {
         (state.size, state.is_dirty) = (size, true);
         *self.size.lock() = Some(size);
         Ok(())
+    }
+
+    /// Sets the time that it is to have. Where that cannot be, it has its own: programs would fail otherwise.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn set_modified(&self, call: &Call, time: SystemTime) -> Result<()> {
+        let mut held = self.state.lock();
+        let state = &mut *held;
+        self.go_on(state)?;
+        let Some((file, turns)) = &mut state.file else { return Ok(()) };
+        match turns.during(call, || file.set_modified(time)) {
+            Err(error) if error.code() == Code::ENOTSUP => Ok(()),
+            set => {
+                set?;
+                *self.modified.lock() = Some(time);
+                Ok(())
+            }
+        }
     }
 
     /// Makes what was written durable, as far as that is possible before it is complete.

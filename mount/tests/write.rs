@@ -7,7 +7,9 @@ mod support;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 use support::{Mounted, can_mount, program, succeeds};
 use tempfile::tempdir;
 use zvfs_test_support::{eventually, have};
@@ -23,7 +25,11 @@ fn what_programs_write_is_there_when_they_have_closed_it() {
     fs::write(&from, &content).unwrap();
     let mounted = Mounted::of(&tree.path().to_string_lossy(), &["--write"]);
     let (at, there) = (|name: &str| mounted.path().join(name), |name: &str| tree.path().join(name));
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
+    File::options().write(true).open(&from).unwrap().set_modified(long_ago).unwrap();
     succeeds(program("cp", &["-p"]).arg(&from).arg(at("copied")));
+    assert_eq!(fs::metadata(there("copied")).unwrap().modified().unwrap(), long_ago);
+    assert_eq!(fs::metadata(at("copied")).unwrap().modified().unwrap(), long_ago);
     assert!(fs::read(there("copied")).unwrap() == content);
     assert!(fs::read(at("copied")).unwrap() == content);
     // Over what is there, also a shorter one.
@@ -48,6 +54,49 @@ fn what_programs_write_is_there_when_they_have_closed_it() {
     assert!(there("moved").exists() && !there("several").exists());
     fs::remove_file(at("moved")).unwrap();
     assert!(!there("moved").exists());
+    mounted.unmount();
+}
+
+/// Times were let through and not kept, so that make(1) and rsync(1) did everything anew.
+#[test]
+fn times_that_programs_set_are_kept() {
+    if !can_mount() || !have(&["touch", "tar", "cp"]) {
+        return;
+    }
+    let (tree, source) = (tempdir().unwrap(), tempdir().unwrap());
+    fs::create_dir(source.path().join("folder")).unwrap();
+    fs::write(source.path().join("folder/file"), "content").unwrap();
+    let mounted = Mounted::of(&tree.path().to_string_lossy(), &["--write"]);
+    let (at, there) = (|name: &str| mounted.path().join(name), |name: &str| tree.path().join(name));
+    let seconds = |path: &Path| fs::metadata(path).unwrap().mtime();
+    let touch = |day: &str, of: &Path| {
+        succeeds(program("touch", &["-d", &format!("{day} 00:00 UTC")]).arg(of));
+    };
+    touch("2001-09-09", &source.path().join("folder/file"));
+    touch("2002-02-02", &source.path().join("folder"));
+    succeeds(program("cp", &["-rp"]).arg(source.path().join("folder")).arg(at("copied")));
+    succeeds(
+        program("sh", &["-c", "tar -C \"$1\" -c folder | tar -x", "sh"])
+            .arg(source.path())
+            .current_dir(mounted.path()),
+    );
+    for name in ["copied", "folder"] {
+        let file = format!("{name}/file");
+        for found in [seconds(&there(&file)), seconds(&at(&file))] {
+            assert_eq!(found, 999_993_600, "{name}");
+        }
+        assert_eq!(seconds(&there(name)), 1_012_608_000, "{name}");
+    }
+    // Of what is there and what is new, without a write.
+    touch("2003-03-03", &at("copied/file"));
+    touch("2003-03-03", &at("new"));
+    for name in ["copied/file", "new"] {
+        eventually("a touch arrives", || seconds(&there(name)) == 1_046_649_600);
+        assert_eq!(seconds(&at(name)), 1_046_649_600, "{name}");
+    }
+    assert_eq!(fs::read(there("copied/file")).unwrap(), b"content");
+    succeeds(program("touch", &[]).arg(at("new")));
+    eventually("a touch is now", || seconds(&there("new")) > 1_700_000_000);
     mounted.unmount();
 }
 
