@@ -116,20 +116,20 @@ fn what_is_found_out_leaves_a_host_its_polls() {
     });
 }
 
-/// nginx gives each answer of the limited folder 16 MiB at once, then nothing for up to a second.
+/// nginx gives each answer of the slow folder 1 MiB at once, then nothing for up to a second.
 #[test]
 fn nginx_gets_several_requests_where_it_limits_each_answer_and_one_where_it_does_not() {
     let Some(server) = Server::nginx() else { return };
-    let content = zvfs_http_servers::pattern::bytes(0..48 * MIB);
+    let content = zvfs_http_servers::pattern::bytes(0..SIZE);
     server.put("object", &content);
     let requests = |name: &str| server.requests().iter().filter(|path| **path == format!("/{name}")).count();
-    let registry = registry(r#"read-ahead-size = "1m""#);
-    for name in ["limited/object", "object"] {
+    let registry = registry(r#"read-ahead-size = "256k""#);
+    for name in ["slow/object", "object"] {
         let fetched = fetch(&registry, &server.http(name));
-        fetched.is(0..48 * MIB);
+        fetched.is(0..SIZE);
     }
     // What was broken off is logged once nginx has noticed.
-    eventually("the log of several requests", || requests("limited/object") > 8);
+    eventually("the log of several requests", || requests("slow/object") > 8);
     // A busy machine may be silent for a moment, which an attempt answers.
     eventually("the log of the other", || requests("object") > 0);
     assert!(requests("object") <= 3, "{} requests", requests("object"));
