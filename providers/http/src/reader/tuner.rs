@@ -14,7 +14,9 @@ const MOMENT_MAX: Duration = Duration::from_secs(2);
 /// A rate is that of about so long: what was before counts half.
 const HORIZON: Duration = Duration::from_secs(2);
 /// A second range may cost half of what an attempt takes. So what is left has to take so many times as long.
-const LEAST_LEFT: u32 = 10;
+const LEAST_LEFT: u32 = 5;
+/// Several are judged each time they were read for so many moments.
+const TERM: u32 = 10;
 /// After an attempt in vain one answer is read for so many times as long as that took; doubled each time.
 const REST: u32 = 20;
 const REST_MAX: Duration = Duration::from_secs(300);
@@ -65,6 +67,8 @@ pub struct Beside {
 #[derive(Debug)]
 pub struct Tuner {
     moment: Duration,
+    /// Nothing is judged by an answer's first moment: servers that limit it give the first bytes at once.
+    has_begun: bool,
     /// What one answer alone brings.
     alone: Came,
     /// The same, of the last moment or two.
@@ -121,7 +125,8 @@ impl Tuner {
     /// Begins with one answer, whose head came so long after it was asked for.
     pub fn new(round_trip: Duration) -> Tuner {
         Tuner {
-            moment: (4 * round_trip).clamp(MOMENT, MOMENT_MAX),
+            moment: (2 * round_trip).clamp(MOMENT, MOMENT_MAX),
+            has_begun: false,
             alone: Came::default(),
             lately: Came::default(),
             silent: Duration::ZERO,
@@ -165,7 +170,13 @@ impl Tuner {
         }
         // Where nothing comes at all, a second range takes nothing away.
         let is_silent = self.silent >= self.moment;
-        let time_left = left as f64 / self.alone.rate().max(1.0);
+        if !self.has_begun && !is_silent {
+            self.has_begun = true;
+            (self.alone, self.lately) = (Came::default(), Came::default());
+            return Advice::GoOn;
+        }
+        // By what came lately: the first bytes may have come sooner than the others will.
+        let time_left = left as f64 / self.lately.rate().max(1.0);
         if !is_silent && time_left < (LEAST_LEFT * self.moment).as_secs_f64() {
             return Advice::GoOn;
         }
@@ -214,7 +225,7 @@ impl Tuner {
     fn several(&mut self, came: Came) -> Advice {
         let Phase::Several { came: all, least } = &mut self.phase else { return Advice::GoOn };
         all.add(came);
-        if all.time < LEAST_LEFT * self.moment {
+        if all.time < TERM * self.moment {
             return Advice::GoOn;
         }
         let is_slow = all.is_waited_for() && all.rate() < *least;
@@ -277,7 +288,7 @@ mod tests {
         // The server gives each answer 16 MiB/s: both bring that.
         let mut tuner = Tuner::new(ms(1));
         let (at, advice) = read_alone(&mut tuner, tick(16), FAR, 100).unwrap();
-        assert_eq!(at, 10, "after one moment");
+        assert_eq!(at, 20, "after two moments");
         let Advice::Try(distance) = advice else { panic!("{advice:?}") };
         assert!(distance.abs_diff(16 * MIB / 5) < 1000, "{distance}");
         assert_eq!(read_beside(&mut tuner, tick(16), 16 * MIB / 100, 100), Some(Advice::Widen));
@@ -307,12 +318,12 @@ mod tests {
     #[test]
     fn nothing_is_tried_for_what_will_be_there_before_it_pays() {
         let mut tuner = Tuner::new(ms(1));
-        assert_eq!(read_alone(&mut tuner, tick(100), 99 * MIB, 1000), None, "a second's worth");
-        assert!(read_alone(&mut tuner, tick(100), 101 * MIB, 1).is_some());
+        assert_eq!(read_alone(&mut tuner, tick(100), 49 * MIB, 1000), None, "half a second's worth");
+        assert!(read_alone(&mut tuner, tick(100), 51 * MIB, 1).is_some());
         // A longer round trip makes an attempt longer.
         let mut tuner = Tuner::new(ms(100));
-        assert_eq!(read_alone(&mut tuner, tick(100), 399 * MIB, 1000), None);
-        assert!(read_alone(&mut tuner, tick(100), 401 * MIB, 1).is_some());
+        assert_eq!(read_alone(&mut tuner, tick(100), 99 * MIB, 1000), None);
+        assert!(read_alone(&mut tuner, tick(100), 101 * MIB, 1).is_some());
     }
 
     /// nginx gives a limited answer the first second's bytes at once, and then nothing for a second.
@@ -332,14 +343,25 @@ mod tests {
         assert!(after.iter().all(|advice| *advice == Advice::GoOn));
     }
 
+    /// Else the burst would promise that the rest is there in no time.
+    #[test]
+    fn what_is_left_takes_as_long_as_what_came_lately() {
+        let mut tuner = Tuner::new(ms(1));
+        let burst = Came { bytes: 16 * MIB, time: ms(20), waited: ms(15) };
+        assert_eq!(tuner.alone(burst, 32 * MIB), Advice::GoOn);
+        let (at, advice) = read_alone(&mut tuner, tick(16), 24 * MIB, 100).unwrap();
+        assert!(at <= 50, "{at}");
+        assert!(matches!(advice, Advice::Try(_)), "{advice:?}");
+    }
+
     #[test]
     fn a_short_silence_on_a_full_line_is_found_out() {
         let mut tuner = Tuner::new(ms(1));
         for _ in 0..90 {
-            assert_eq!(tuner.alone(tick(50), 40 * MIB), Advice::GoOn);
+            assert_eq!(tuner.alone(tick(50), 15 * MIB), Advice::GoOn);
         }
-        assert_eq!(tuner.alone(silence(), 40 * MIB), Advice::GoOn);
-        assert!(matches!(tuner.alone(silence(), 40 * MIB), Advice::Try(0)));
+        assert_eq!(tuner.alone(silence(), 15 * MIB), Advice::GoOn);
+        assert!(matches!(tuner.alone(silence(), 15 * MIB), Advice::Try(0)));
         assert_eq!(read_beside(&mut tuner, tick(25), 25 * MIB / 100, 100), Some(Advice::GiveUp));
     }
 
@@ -352,7 +374,7 @@ mod tests {
             assert_eq!(read_beside(&mut tuner, tick(8), 8 * MIB / 100, 100), Some(Advice::GiveUp));
             assert_eq!(tuner.patience(), None);
         }
-        assert_eq!(pauses, [10, 200, 400, 800]);
+        assert_eq!(pauses, [20, 200, 400, 800]);
     }
 
     #[test]
