@@ -175,7 +175,7 @@ fn what_it_says_of_its_library_must_be_what_a_library_could_say() {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry(folder.path());
         for (name, code, words) in [
-            ("newer", Code::EPROTO, "version 3 of the protocol, and this host version 2"),
+            ("newer", Code::EPROTO, "version 4 of the protocol, and this host version 3"),
             ("renamed", Code::ELIBBAD, "calls itself `other`"),
             ("schemeless", Code::ELIBBAD, "no schemes"),
         ] {
