@@ -1,6 +1,8 @@
 //! A netpipe on loopback against a bare TCP connection and a FIFO with the same calls, against socat and iperf3 with writes of
-//! the same size; one through shared memory against a FIFO; and round trips. What the command line names is run: `cargo bench --bench netpipe -- socat "round trip"`.
+//! the same size; one through shared memory against a FIFO, beside the least program in C that does the same; over a long line; and
+//! round trips. What the command line names is run: `cargo bench --bench netpipe -- socat "round trip"`.
 
+mod limits;
 mod peers;
 
 use std::fs;
@@ -8,6 +10,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
@@ -34,16 +38,25 @@ fn main() -> Result<(), Failure> {
         return Err("mkfifo failed".into());
     }
     let tcp = "a bare TCP connection";
-    streams("without CRC", &plain, tcp, through_tcp);
-    streams("with CRC", &checked, tcp, through_tcp);
-    streams("without CRC", &plain, "a FIFO", |size, total| through_fifo(&fifo, size, total));
-    streams("on one host", &shared, "a FIFO", |size, total| through_fifo(&fifo, size, total));
+    let through_fifo = |size: usize, total: usize| through_fifo(&fifo, size, total);
+    let through = |hosts: &Hosts, size, total| through_netpipe(hosts, size, total);
+    streams("without CRC", "a netpipe", |size, total| through(&plain, size, total), tcp, through_tcp);
+    streams("with CRC", "a netpipe", |size, total| through(&checked, size, total), tcp, through_tcp);
+    streams("without CRC", "a netpipe", |size, total| through(&plain, size, total), "a FIFO", through_fifo);
+    streams("on one host", "a netpipe", |size, total| through(&shared, size, total), "a FIFO", through_fifo);
+    let least = limits::Ring::build(folder.path())?;
+    if let Some(ring) = &least {
+        streams("on one host, in C", "a ring", |size, total| ring.flow(size, total), "a FIFO", through_fifo);
+    } else {
+        println!("\nno cc here: the rows in C are left out");
+    }
     for (program, version, peer) in [
         ("socat", "-V", peers::through_socat as fn(usize, usize) -> Result<Duration, Failure>),
         ("iperf3", "--version", peers::through_iperf3),
     ] {
         if peers::has(program, version) {
-            streams("without CRC", &plain, program, peer);
+            let ours = |size, total| through(&plain, size, total);
+            streams("without CRC", "a netpipe", ours, program, peer);
         } else {
             println!("\nno {program} here: its rows are left out");
         }
@@ -59,6 +72,23 @@ fn main() -> Result<(), Failure> {
         heading("a round trip of 64 bytes on one host", "two netpipes", "two pipes");
         let ours = || expect(trips_by_netpipe(&shared));
         pair_timed("there on one, back on the other", TRIPS, ours, || expect(trips_by_pipes()));
+        if let Some(ring) = &least {
+            heading("a round trip of 64 bytes on one host, in C", "two rings", "two pipes");
+            let ours = || expect(ring.trips(TRIPS));
+            pair_timed("there on one, back on the other", TRIPS, ours, || expect(trips_by_pipes()));
+        }
+    }
+    if is_wanted("over a line of 40 ms") {
+        match limits::Line::lay(folder.path(), Duration::from_millis(20))? {
+            Some(line) => {
+                heading("each MiB, one way, over a line of 40 ms", "a netpipe", tcp);
+                for (name, total) in [("of 16 MiB", 16 << 20), ("of 128 MiB", 128 << 20)] {
+                    let ours = || expect(along_by_netpipe(&line, total));
+                    pair_timed(name, (total >> 20) as u64, ours, || expect(along_by_tcp(&line, total)));
+                }
+            }
+            None => println!("\nno long line can be laid here: its rows are left out"),
+        }
     }
     if is_wanted("providers in processes") {
         let apart = hosts("off", "process")?;
@@ -82,7 +112,8 @@ fn main() -> Result<(), Failure> {
 /// The rows of one peer, one for each size of a write.
 fn streams(
     title: &str,
-    ours: &Hosts,
+    ours: &str,
+    through_ours: impl Fn(usize, usize) -> Result<Duration, Failure>,
     peer: &str,
     through_peer: impl Fn(usize, usize) -> Result<Duration, Failure>,
 ) {
@@ -90,9 +121,9 @@ fn streams(
     if !is_wanted(&format!("{title} {peer}")) {
         return;
     }
-    heading(&title, "a netpipe", peer);
+    heading(&title, ours, peer);
     for (name, size, total) in WRITES {
-        let (mib, ours) = ((total >> 20) as u64, || expect(through_netpipe(ours, size, total)));
+        let (mib, ours) = ((total >> 20) as u64, || expect(through_ours(size, total)));
         pair_timed(name, mib, ours, || expect(through_peer(size, total)));
     }
 }
@@ -113,19 +144,22 @@ struct Hosts {
 }
 
 fn hosts(crc: &str, place: &str) -> Result<Hosts, Failure> {
-    of_settings(&format!("crc = {crc:?}"), place)
+    of_settings(&format!("crc = {crc:?}, same-host = \"off\""), place)
 }
 
 /// A registry each, and so an instance each, in the host or in processes. (`zvfs-provider` lies one folder above the libraries.)
 fn of_settings(settings: &str, place: &str) -> Result<Hosts, Failure> {
+    Ok(Hosts { left: registry(settings, place)?, right: registry(settings, place)?, shares: false })
+}
+
+fn registry(settings: &str, place: &str) -> Result<Registry, Failure> {
     let folder = provider_folder().display().to_string();
     let may = if place == "process" { "may = { tcp-connect = true, tcp-listen = true }\n" } else { "" };
     let text = format!(
         "provider-path = [{folder:?}, \"{folder}/..\"]\n\
          [provider.tcp]\nplace = \"{place}\"\n{may}settings = {{ {settings} }}\n"
     );
-    let registry = || Configuration::parse(&text).map(Registry::new);
-    Ok(Hosts { left: registry()?, right: registry()?, shares: false })
+    Ok(Registry::new(Configuration::parse(&text)?))
 }
 
 /// A port that nobody listens at.
@@ -284,6 +318,73 @@ fn trips_by_pipes() -> Result<Duration, Failure> {
     let time = start.elapsed();
     join(echo)?;
     Ok(time)
+}
+
+/// One way along a line, each end where that is.
+fn along(
+    line: &limits::Line,
+    total: usize,
+    write: impl FnOnce() -> Result<Instant, Failure> + Send,
+    read: impl FnOnce() -> Result<(usize, Instant), Failure> + Send,
+) -> Result<Duration, Failure> {
+    let (start, (came, end)) = thread::scope(|scope| {
+        let reading = scope.spawn(|| line.enter(1).and_then(|()| read()));
+        let writing = scope.spawn(|| line.enter(0).and_then(|()| write()));
+        let panicked = |_| Failure::from("an end panicked");
+        Ok::<_, Failure>((writing.join().map_err(panicked)??, reading.join().map_err(panicked)??))
+    })?;
+    if came == total { Ok(end - start) } else { Err(format!("{came} of {total} bytes came").into()) }
+}
+
+/// Where the reader listens, each time elsewhere.
+fn far_end() -> (&'static str, u16) {
+    static PORT: AtomicU16 = AtomicU16::new(9000);
+    (limits::Line::ADDRESSES[1], PORT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn along_by_netpipe(line: &limits::Line, total: usize) -> Result<Duration, Failure> {
+    let (address, port) = far_end();
+    let open = |way: &str, flags| -> Result<(Registry, OpenFile), Failure> {
+        // An instance of its own, in this thread's network.
+        let host = registry("crc = \"off\", insecure = true", "host")?;
+        let file = host.open(&format!("tcp://{address}:{port}{way}"), &OpenOptions::new(flags))?;
+        Ok((host, file))
+    };
+    let write = || {
+        let (_host, mut writer) = open("", OpenFlags::WRITE)?;
+        writer.write_all(&[7])?;
+        let start = Instant::now();
+        pour(&mut writer, 64 << 10, total)?;
+        writer.finish(Finish::Commit)?;
+        Ok(start)
+    };
+    let read = || {
+        let (_host, mut reader) = open("?role=listen", OpenFlags::READ)?;
+        Read::read_exact(&mut reader, &mut [0])?;
+        Ok((drain(&mut reader)?, Instant::now()))
+    };
+    along(line, total, write, read)
+}
+
+fn along_by_tcp(line: &limits::Line, total: usize) -> Result<Duration, Failure> {
+    let at = far_end();
+    let (listens, listening) = mpsc::channel();
+    let write = move || {
+        listening.recv()?;
+        let mut writer = TcpStream::connect(at)?;
+        writer.write_all(&[7])?;
+        let start = Instant::now();
+        pour(&mut writer, 64 << 10, total)?;
+        Ok(start)
+    };
+    let read = move || {
+        let listener = TcpListener::bind(at)?;
+        listens.send(())?;
+        let (mut reader, _) = listener.accept()?;
+        reader.read_exact(&mut [0])?;
+        Ok((drain(&mut reader)?, Instant::now()))
+    };
+    along(line, total, write, read)
 }
 
 fn connection() -> Result<(TcpStream, TcpStream), Failure> {
