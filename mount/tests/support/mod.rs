@@ -135,13 +135,11 @@ impl Mounted {
 
     /// Ends it by a signal, which must unmount it at once: nobody uses it. What it said.
     #[track_caller]
-    pub fn unmount(mut self) -> String {
+    pub fn unmount(mut self) {
         self.signal(Signal::TERM);
         let done = self.ended();
         assert!(done.status.success() && !is_mounted(&self.at), "{done:?}");
-        let said = String::from_utf8(done.stderr).unwrap();
-        assert!(!said.contains("is in use"), "{said}");
-        said
+        // That it is in use may be said: a child that another test's thread is just starting has this process's descriptors until its exec.
     }
 }
 
