@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use rustix::process::Signal;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, FileTimes, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -140,7 +140,9 @@ fn a_hidden_file_that_is_a_day_old_is_swept_and_a_younger_one_is_not() {
     for (hidden, hours) in [(".new.zvfs-0", 30), (".new.zvfs-1", 20)] {
         server.put(hidden, b"left behind");
         let file = File::options().write(true).open(server.root().join(hidden)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600)).unwrap();
+        // Its access too: a file whose own time was set to an older one is no leftover yet.
+        let then = SystemTime::now() - Duration::from_secs(hours * 3600);
+        file.set_times(FileTimes::new().set_accessed(then).set_modified(then)).unwrap();
     }
     let first = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
     let second = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
