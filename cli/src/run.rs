@@ -159,6 +159,8 @@ impl Run {
 
     fn code(&self, report: &Report) -> u8 {
         match (report.exit_code, self.exit_code, report.guest_code) {
+            // A guest that a quota cut and that passed over it exits with 0: nothing is committed all the same.
+            (ExitCode::NotCommitted, Whose::Guest, Some(0)) => ExitCode::NotCommitted.number(),
             (ExitCode::Ok | ExitCode::NotCommitted, Whose::Guest, Some(guest)) => shell_code(guest),
             (host, _, _) => host.number(),
         }
@@ -190,7 +192,10 @@ fn tell(path: &Path, report: &Report, whose: Whose) {
     tell_notes(path, report);
     let path = path.display();
     if report.exit_code.number() != 0 {
-        log::tell(Level::Error, &format!("{path}: {}", report.state));
+        // The other reason of this code is the guest's own.
+        let cut = report.exit_code == ExitCode::NotCommitted && report.state.starts_with("channel ");
+        let hint = if cut { " (give it more, or let it be cut by `Partial = keep`)" } else { "" };
+        log::tell(Level::Error, &format!("{path}: {}{hint}", report.state));
     }
     // What was not committed for that reason has told it.
     if report.exit_code != ExitCode::NotCommitted

@@ -296,11 +296,18 @@ fn what_a_quota_cut_takes_no_files_place() {
         let done = run(exec(&folder, &[&["--put-size", "3"], arguments].concat()));
         let why = format!("channel {alias}: its quota put_size refused a write");
         assert_eq!(done.code, 125, "{done:?}");
-        for words in [why.as_str(), "nothing is committed", "give it more by --put-size"] {
+        let keep =
+            "(to keep what was cut, write `Partial = keep` to what --print-manifest prints, for `zvfs run`)";
+        for words in [why.as_str(), "nothing is committed", "give it more by --put-size", keep] {
             assert!(done.stderr.contains(words), "{words}: {done:?}");
         }
         assert_eq!(read(&folder, "to"), "old");
     }
+    // What the command names keeps it.
+    let printed = run(exec(&folder, &[&["--print-manifest", "--put-size", "3"], stream].concat()));
+    let manifest = folder.write("manifest", format!("{}Partial = keep\n", printed.succeeded().out()));
+    run(zvfs(["run", &manifest]));
+    assert_eq!(read(&folder, "to"), "a t");
 }
 
 #[test]

@@ -53,6 +53,40 @@ fn counted(command: Command) -> Done {
     done
 }
 
+/// Found: with `--exit-code guest` the command ended with 0, though a quota had cut the output and nothing was committed.
+#[test]
+fn a_guest_that_passes_over_its_quota_is_no_success() {
+    let folder = Folder::new();
+    folder.write("out", "old");
+    folder.write(
+        "cut.wat",
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\03\00\00\00") (data (i32.const 16) "new")
+            (func $put (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+            (func (export "_start") (call $put) (call $put)))"#,
+    );
+    let lines = "Version = 20140509\nProgram = ${MANIFEST_DIR}/cut.wat\nMemory = 1048576, 0\nTimeout = 60\n\
+         Channel = /dev/null, /dev/stdin, 0, 1, 1, 0, 0\n\
+         Channel = ${MANIFEST_DIR}/out, /dev/stdout, 0, 0, 0, 1, 99\n\
+         Channel = /dev/null, /dev/stderr, 0, 0, 0, 1, 1\n";
+    let manifest = folder.write("cut.manifest", lines);
+    for options in [&["run"][..], &["run", "--exit-code", "guest"]] {
+        let done = run(zvfs(options.iter().copied().chain([manifest.as_str()])));
+        done.failed(
+            125,
+            &["its quota puts refused a write", "(give it more, or let it be cut by `Partial = keep`)"],
+        );
+        assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), "old");
+    }
+    let kept = folder.write("kept.manifest", format!("{lines}Partial = keep\n"));
+    let done = run(zvfs(["run", "--exit-code", "guest", &kept]));
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stderr.contains("the guest reached its quota: puts"), "{done:?}");
+    assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), "new");
+}
+
 #[test]
 fn the_wordcount_job_counts_a_real_text_over_loaded_providers() {
     counted(zvfs(["run", &wordcount()]));

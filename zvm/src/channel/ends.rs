@@ -56,8 +56,7 @@ impl Channel {
         let Some(quota) = self.cut_by() else { return Ok(()) };
         let alias = self.spec.shown_alias();
         let text = format!(
-            "channel {alias}: its quota {quota} refused a write, and it is to appear as a whole, so nothing is committed: give it \
-             more, or let it be cut by `Partial = keep, {alias}`"
+            "channel {alias}: its quota {quota} refused a write, and it is to appear as a whole, so nothing is committed"
         );
         Err(Failure::new(ExitCode::NotCommitted, text))
     }
