@@ -135,11 +135,12 @@ impl Mounted {
 
     /// Ends it by a signal, which must unmount it at once: nobody uses it. What it said.
     #[track_caller]
-    pub fn unmount(mut self) {
+    pub fn unmount(mut self) -> String {
         self.signal(Signal::TERM);
         let done = self.ended();
         assert!(done.status.success() && !is_mounted(&self.at), "{done:?}");
         // That it is in use may be said: a child that another test's thread is just starting has this process's descriptors until its exec.
+        String::from_utf8(done.stderr).unwrap()
     }
 }
 
