@@ -234,7 +234,8 @@ impl Shared {
                 state.coming += 1;
                 return Some((state, true));
             }
-            active = state.taken > taken;
+            // What came meanwhile woke nobody, since this one watches.
+            active = state.taken > taken || !state.queue.is_empty();
         }
     }
 }
@@ -358,6 +359,32 @@ mod tests {
             }
             (0..ALL).for_each(|_| runs.recv_timeout(Duration::from_secs(60)).unwrap());
             together.wait();
+        }
+    }
+
+    /// The one that watches has seen all work taken when more comes: it watches on, though nothing is taken meanwhile.
+    #[test]
+    fn work_that_comes_while_a_long_session_is_watched_does_not_wait_for_it() {
+        let pool = SessionPool::new(3);
+        let start = |work: Box<dyn FnOnce() + Send>| {
+            let permit = permit(&pool);
+            pool.run(move || {
+                work();
+                drop(permit);
+            })
+            .unwrap();
+        };
+        for round in 0..100 {
+            pool.0.shared.lock().average = Duration::ZERO;
+            let ((short_ends, short), (long_ends, long), (last_ran, last)) =
+                (channel(), channel(), channel());
+            start(Box::new(move || short.recv().unwrap()));
+            start(Box::new(move || long.recv().unwrap()));
+            short_ends.send(()).unwrap();
+            thread::sleep(Duration::from_micros(10 * round));
+            start(Box::new(move || last_ran.send(()).unwrap()));
+            last.recv_timeout(Duration::from_secs(60)).unwrap();
+            long_ends.send(()).unwrap();
         }
     }
 
