@@ -5,21 +5,19 @@ use crate::attributes::Look;
 use crate::calls::{Call, Calls, Reply as _};
 use crate::errno;
 use crate::handle::Handle;
-use crate::tree::{Entry, Node, Tree};
+use crate::shared::{Opened, Shared};
+use crate::tree::Tree;
 use crate::writer::Writer;
 use fuser::{
-    BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request,
-    TimeOrNow, WriteFlags,
+    BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
+    KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
+    WriteFlags,
 };
-use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::SystemTime;
 use vfs_core::{Code, Error, Kind, Result, Stat};
 
@@ -32,28 +30,10 @@ pub struct Folder {
     calls: Calls,
 }
 
-struct Shared {
-    tree: Tree,
-    look: Look,
-    opened: Mutex<HashMap<u64, Opened>>,
-    /// What is being written, by descriptor: programs see it before its provider does.
-    writing: Mutex<HashMap<String, Weak<Writer>>>,
-    last: AtomicU64,
-}
-
-/// What a program has open.
-#[derive(Clone)]
-enum Opened {
-    File(Arc<Handle>),
-    Writer(Arc<Writer>),
-    Folder(Arc<Vec<Entry>>),
-}
-
 impl Folder {
     /// Serves a tree.
     pub fn new(tree: Tree, look: Look, calls: Calls) -> Folder {
-        let (opened, writing, last) = (Mutex::default(), Mutex::default(), AtomicU64::new(0));
-        Folder { shared: Arc::new(Shared { tree, look, opened, writing, last }), calls }
+        Folder { shared: Arc::new(Shared::new(tree, look)), calls }
     }
 
     /// Does something with what is open for writing; there is nothing to do for anything else.
@@ -91,8 +71,7 @@ impl Folder {
             reply,
             move |call| {
                 let node = shared.tree.node(ino.0)?;
-                let open = handle.and_then(|handle| shared.writer(handle).ok());
-                let open = open.or_else(|| shared.written(&node.descriptor));
+                let open = shared.writer_of(&node, handle);
                 if let Some((writer, stat)) = open.and_then(|writer| writer.stat().map(|stat| (writer, stat)))
                 {
                     writer.set_modified(call, time)?;
@@ -106,69 +85,6 @@ impl Folder {
                 reply.attr(&shared2.tree.cache_time(), &shared2.look.of(node.ino, node.shape, &stat));
             },
         );
-    }
-}
-
-impl Shared {
-    fn add(&self, opened: Opened) -> FileHandle {
-        let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        self.opened.lock().insert(number, opened);
-        FileHandle(number)
-    }
-
-    fn opened(&self, handle: FileHandle) -> Result<Opened> {
-        let known = self.opened.lock().get(&handle.0).cloned();
-        known.ok_or_else(|| Error::new(Code::EBADF, "nothing is open under this number"))
-    }
-
-    fn writer(&self, handle: FileHandle) -> Result<Arc<Writer>> {
-        match self.opened(handle)? {
-            Opened::Writer(writer) => Ok(writer),
-            _ => Err(Error::new(Code::EBADF, "not open for writing")),
-        }
-    }
-
-    /// What is being written under a descriptor.
-    fn written(&self, descriptor: &str) -> Option<Arc<Writer>> {
-        self.writing.lock().get(descriptor)?.upgrade()
-    }
-
-    /// What a file that is open for reading was when it was opened: this one, or any with this number.
-    fn opened_stat(&self, ino: u64, handle: Option<FileHandle>) -> Option<Stat> {
-        let opened = self.opened.lock();
-        let of = |opened: &Opened| match opened {
-            Opened::File(file) if file.ino == ino => file.stat.clone(),
-            _ => None,
-        };
-        match handle {
-            Some(handle) => opened.get(&handle.0).and_then(of),
-            None => opened.values().find_map(of),
-        }
-    }
-
-    /// What a name in a folder is: what a program is writing there, or what its provider has.
-    fn find(&self, folder: &Node, name: &[u8], call: &Call) -> Result<(String, Stat)> {
-        let descriptor = self.tree.descriptor(folder, name)?;
-        match self.written(&descriptor).and_then(|writer| writer.stat()) {
-            Some(stat) => Ok((descriptor, stat)),
-            None => self.tree.stat(folder, name, call),
-        }
-    }
-
-    /// Gives what was found, or made, in a folder its number, and says what the kernel is told of it.
-    fn enter(&self, folder: &Node, name: &[u8], descriptor: String, stat: &Stat) -> FileAttr {
-        let node = self.tree.enter(folder, name, descriptor, stat);
-        self.look.of(node.ino, node.shape, stat)
-    }
-
-    /// Gives a writer its number.
-    fn add_writer(&self, writer: Writer) -> FileHandle {
-        let writer = Arc::new(writer);
-        let mut writing = self.writing.lock();
-        writing.retain(|_, writer| writer.strong_count() > 0);
-        writing.insert(writer.descriptor().to_owned(), Arc::downgrade(&writer));
-        drop(writing);
-        self.add(Opened::Writer(writer))
     }
 }
 
@@ -364,8 +280,7 @@ impl Filesystem for Folder {
             reply,
             move |call| {
                 let node = shared.tree.node(ino.0)?;
-                let open = handle.and_then(|handle| shared.writer(handle).ok());
-                match open.or_else(|| shared.written(&node.descriptor)) {
+                match shared.writer_of(&node, handle) {
                     Some(writer) => writer.truncate(call, size)?,
                     None => {
                         let flags = if size == 0 { libc::O_WRONLY | libc::O_TRUNC } else { libc::O_WRONLY };
@@ -473,7 +388,7 @@ impl Filesystem for Folder {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        let closed = self.shared.opened.lock().remove(&handle.0);
+        let closed = self.shared.remove(handle);
         // To close may take a provider's time.
         let work = move |call: &Call| match closed {
             Some(Opened::Writer(writer)) => writer.release(call),
@@ -524,7 +439,7 @@ impl Filesystem for Folder {
     }
 
     fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
-        self.shared.opened.lock().remove(&handle.0);
+        self.shared.remove(handle);
         reply.ok();
     }
 }

@@ -6,6 +6,7 @@
 //! | `background` | a process of its own, which says when the folder can be used |
 //! | `place` | the folder: what must be so before, and how it is unmounted |
 //! | `filesystem` | the kernel's calls, each begun here |
+//! | `shared` | what they share: the tree, and what programs have open of it |
 //! | `calls` | threads for them; none lasts longer than it may, whatever a provider does |
 //! | `caller` | who waits for a call: its process, and whether a signal is to end it |
 //! | `tree` | from the kernel's numbers to descriptors, and what is known of them |
@@ -27,6 +28,7 @@ mod log;
 mod names;
 mod place;
 mod serve;
+mod shared;
 mod tree;
 mod writer;
 
