@@ -5,7 +5,8 @@ use crate::link::Shared;
 use crate::reactor::Reactor;
 use netpipe::same_host::{Meeting, Offer, Outcome, Place, Ring, Venue};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::process::{Resource, getrlimit};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How far one side has come.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Way {
         let stage = match dials {
             true => dialled(place, &meeting).map(|(socket, offer)| Stage::There(socket, offer)),
             // Where it cannot wait nobody finds the place.
-            false => place.listen(&meeting).map(Stage::Waits),
+            false => place.listen(&meeting).and_then(if_spare).map(Stage::Waits),
         };
         let watched = match &stage {
             Ok(Stage::There(socket, _)) => reactor.watch(socket, key, true, false),
@@ -117,10 +118,18 @@ impl Way {
 }
 
 fn dialled(place: &Place, meeting: &Meeting) -> Result<(OwnedFd, Offer), Errno> {
-    let socket = place.connect(meeting)?;
+    let socket = place.connect(meeting).and_then(if_spare)?;
     let offer = Offer::new(meeting).map_err(|_| Errno::NOMEM)?;
     meeting.send(&socket, offer.file())?;
     Ok((socket, offer))
+}
+
+/// A new descriptor, unless half of the process's limit is in use: two more at each end of a pipe are not to be what a host of many
+/// pipes lacks later.
+fn if_spare<F: AsFd>(new: F) -> Result<F, Errno> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // The kernel gives the lowest number that is free.
+    if (new.as_fd().as_raw_fd() as u64) < limit / 2 { Ok(new) } else { Err(Errno::MFILE) }
 }
 
 /// Looks at who came, and shows him what this side brings, once nothing can fail any more.
