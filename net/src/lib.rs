@@ -4,13 +4,14 @@
 //! |---|---|
 //! | `address` | which addresses an operator allows |
 //! | `origin`, `hosts`, `policy` | a server; lists of hosts; where connections may go |
-//! | `resolve`, `dial`, `socket` | names to addresses; the first of several addresses that answers; TCP sockets that never block |
+//! | `resolve`, `dial`, `socket`, `autotuning` | names to addresses; the first of several addresses that answers; TCP sockets that never block; their receive buffers |
 //! | `waiting`, `stated`, `caller` | waiting as a caller, in the wait of its context; what the host is told of it; the same for the ends of pipes |
 //! | `signal`, `awaited` | what wakes a thread that waits; a value that a file waits on and others change |
 //! | `failure`, `retry` | why an attempt failed, and whether another one may help; how often, and after how long |
 //! | `pem`, `certificate`, `tls` | an operator's certificates and private keys, in files; why a certificate was not accepted; TLS to a server |
 
 pub mod address;
+mod autotuning;
 pub mod awaited;
 pub mod caller;
 pub mod certificate;

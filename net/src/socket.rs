@@ -1,5 +1,6 @@
 //! TCP sockets: they never block and never raise SIGPIPE.
 
+use crate::autotuning;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     self, AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, SocketType,
@@ -19,7 +20,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 
-/// Makes a socket that listens. `receive` is the receive buffer of what it accepts, in bytes.
+/// Makes a socket that listens. `receive` is the receive buffer of what it accepts, in bytes, at first.
 ///
 /// # Errors
 /// EADDRINUSE, EADDRNOTAVAIL, EACCES, EMFILE.
@@ -44,7 +45,7 @@ pub fn accept(listener: impl AsFd) -> Result<OwnedFd, Errno> {
 }
 
 /// Begins to connect; the socket is writable when that is over, and [`outcome`] says how. `receive` is its receive buffer in
-/// bytes, by default the system's.
+/// bytes at first, by default the system's.
 ///
 /// # Errors
 /// What the system knows at once.
@@ -135,9 +136,10 @@ fn new(address: SocketAddr) -> Result<OwnedFd, Errno> {
     net::socket_with(family, SocketType::STREAM, FLAGS, Some(ipproto::TCP))
 }
 
-/// Asks for a receive buffer. Beyond `net.core.rmem_max` the kernel gives that.
+/// Asks for a receive buffer, at first. Beyond `net.core.rmem_max` the kernel gives that.
 fn reserve(socket: impl AsFd, bytes: u32) {
-    let _ = sockopt::set_socket_recv_buffer_size(socket, bytes as usize);
+    let _ = sockopt::set_socket_recv_buffer_size(&socket, bytes as usize);
+    autotuning::resume(socket);
 }
 
 fn would_block(count: Result<usize, Errno>) -> Result<Option<usize>, Errno> {

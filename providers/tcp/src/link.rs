@@ -140,15 +140,18 @@ impl Link {
         self.leaves_machine
     }
 
-    /// The window, at most as wanted, that fits into the socket's receive buffer: at first, and once grown.
+    /// The window at first, at most as wanted: one that fits.
+    pub fn window(&self, wanted: Windows) -> Windows {
+        Windows { first: wanted.first.min(self.fitting_window()), ..wanted }
+    }
+
+    /// The largest window that fits into the socket's receive buffer now, which the kernel makes larger where the way is long.
     ///
     /// What a slow reader leaves lying must fit there: a peer whose data the kernel cannot place counts as dead for
     /// TCP_USER_TIMEOUT (tcp(7)), however well it is. The kernel's own figure is twice the payload.
-    pub fn window(&self, wanted: Windows) -> Windows {
+    pub fn fitting_window(&self) -> u32 {
         let buffer = sockopt::socket_recv_buffer_size(&self.socket).unwrap_or(0) / 2;
-        let buffer = u32::try_from(buffer).unwrap_or(u32::MAX);
-        let fitting = |window: u32| window.min(buffer).max(netpipe::hello::WINDOW_MIN);
-        Windows { first: fitting(wanted.first), most: fitting(wanted.most) }
+        u32::try_from(buffer).unwrap_or(u32::MAX).max(netpipe::hello::WINDOW_MIN)
     }
 
     /// Lets `receive_or_wait`, `send_or_wait` and what the kernel sends by itself wait for a moment.

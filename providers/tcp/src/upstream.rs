@@ -106,12 +106,18 @@ impl Upstream {
         self.push(&mut back)
     }
 
-    /// Doubles the writer's window, as far as it may grow; the new one. The writer waits for it, and for reports too.
+    /// Doubles the writer's window, as far as it may grow and what comes then fits; the new one. The writer waits for it, and for
+    /// reports too.
     pub fn grow(&self) -> Option<u32> {
-        let window = self.window.load(Ordering::SeqCst).saturating_mul(2).min(self.windows.most);
-        if self.window.swap(window, Ordering::SeqCst) == window {
+        let now = self.window.load(Ordering::SeqCst);
+        if now >= self.windows.most {
             return None;
         }
+        let window = now.saturating_mul(2).min(self.windows.most).min(self.link.fitting_window());
+        if window <= now {
+            return None;
+        }
+        self.window.store(window, Ordering::SeqCst);
         let mut back = self.back.lock();
         if !back.last {
             Message::Window(window).append_to(&mut back.bytes);
@@ -191,5 +197,33 @@ impl Upstream {
         back.bytes.clear();
         back.at = 0;
         self.link.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::sockopt::set_socket_recv_buffer_size;
+    use std::net::{TcpListener, TcpStream};
+
+    /// What the kernel has no room for would make a slow reader look like a dead one.
+    #[test]
+    fn a_window_grows_with_the_receive_buffer_and_no_further_than_it_may() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0;
+        set_socket_recv_buffer_size(&socket, 64 << 10).unwrap();
+        let link = Link::new(socket.into()).unwrap();
+        let windows = link.window(Windows { first: 1 << 20, most: 180_000 });
+        assert_eq!(windows, Windows { first: 64 << 10, most: 180_000 });
+        let upstream = Upstream::new(link, windows, 0, None);
+        assert_eq!(upstream.grow(), None);
+        set_socket_recv_buffer_size(upstream.link.connection(), 150_000).unwrap();
+        assert_eq!(upstream.grow(), Some(128 << 10));
+        assert_eq!(upstream.grow(), Some(150_000));
+        assert_eq!(upstream.grow(), None);
+        set_socket_recv_buffer_size(upstream.link.connection(), 200_000).unwrap();
+        assert_eq!(upstream.grow(), Some(180_000));
+        assert_eq!(upstream.grow(), None);
     }
 }
