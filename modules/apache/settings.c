@@ -89,10 +89,13 @@ static const char *set_cache(cmd_parms *cmd, void *unused, const char *folder, c
 
 #define PLACE_OF(field) ((void *)offsetof(struct place_settings, field))
 
+/* In sections, and outside of them for a server or a virtual host as a whole. */
+#define PLACES (RSRC_CONF | ACCESS_CONF)
+
 const command_rec zvm_directives[] = {
-    AP_INIT_TAKE1("ZvmManifest", set_manifest, NULL, ACCESS_CONF, "the manifest of the guest that answers here"),
-    AP_INIT_TAKE1("ZvmSessions", set_number, PLACE_OF(sessions), ACCESS_CONF, "how many run at once in a child process"),
-    AP_INIT_TAKE1("ZvmQueue", set_number, PLACE_OF(queue), ACCESS_CONF, "how many requests may wait for that; one more gets 503"),
+    AP_INIT_TAKE1("ZvmManifest", set_manifest, NULL, PLACES, "the manifest of the guest that answers here"),
+    AP_INIT_TAKE1("ZvmSessions", set_number, PLACE_OF(sessions), PLACES, "how many run at once in a child process"),
+    AP_INIT_TAKE1("ZvmQueue", set_number, PLACE_OF(queue), PLACES, "how many requests may wait for that; one more gets 503"),
     AP_INIT_TAKE1("ZvmConfiguration", set_path, &server_settings.configuration, RSRC_CONF, "the operator's file zvfs.toml"),
     AP_INIT_TAKE1("ZvmWorker", set_path, &server_settings.worker, RSRC_CONF, "the command zvfs, which compiles programs"),
     AP_INIT_TAKE2("ZvmCache", set_cache, NULL, RSRC_CONF, "a folder for compiled programs, and the file of its key"),

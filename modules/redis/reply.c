@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reply.h"
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -72,8 +73,8 @@ static int is_servers_code(struct line line) {
         "ASK", "BUSY", "CLUSTERDOWN", "EXECABORT", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH", "NOPERM", "NOPROTO",
         "NOREPLICAS", "NOSCRIPT", "READONLY", "TRYAGAIN", "UNBLOCKED", "WRONGPASS",
     };
-    const char *space = memchr(line.text, ' ', line.size);
-    size_t size = space ? (size_t)(space - line.text) : line.size;
+    size_t size = 0; /* up to whatever a client may take for the code's end */
+    while (size < line.size && (isalnum((unsigned char)line.text[size]) || line.text[size] == '_')) size++;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (strlen(codes[i]) == size && !strncasecmp(codes[i], line.text, size)) return 1;
     return 0;

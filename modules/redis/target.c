@@ -4,7 +4,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+/* In any case, as in every descriptor. */
 static const char scheme[] = "redis:";
 
 static const struct target targets[] = {
@@ -36,7 +38,7 @@ const struct target *target_of(const char *rest, size_t *number) {
 size_t target_written_key(const zvm_source *source) {
     size_t number;
     const struct target *target;
-    if (!(source->flags & ZVM_SOURCE_WRITE) || strncmp(source->source, scheme, sizeof scheme - 1) != 0) return 0;
+    if (!(source->flags & ZVM_SOURCE_WRITE) || strncasecmp(source->source, scheme, sizeof scheme - 1) != 0) return 0;
     target = target_of(source->source + sizeof scheme - 1, &number);
     return target && target->kind == TARGET_KEY ? number : 0;
 }
@@ -45,7 +47,7 @@ int32_t target_check(const zvm_source *source, struct needs *needs, zvfs_error *
     size_t number;
     const struct target *target;
     uint64_t wanted = (source->flags & ZVM_SOURCE_READ ? ZVFS_OPEN_READ : 0) | (source->flags & ZVM_SOURCE_WRITE ? ZVFS_OPEN_WRITE : 0);
-    if (strncmp(source->source, scheme, sizeof scheme - 1) != 0) return 0;
+    if (strncasecmp(source->source, scheme, sizeof scheme - 1) != 0) return 0;
     target = target_of(source->source + sizeof scheme - 1, &number);
     if (!target) return zvfs_fail(err, ZVFS_EINVAL, "channel %s: %s names nothing: write " TARGETS, source->alias, source->source);
     if (wanted & ~target->directions)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ngx_http_zvm.h"
 
+/* Before what is wrong with a line that nobody wrote. */
+#define NGX_HTTP_ZVM_NO_MEMORY  "without zvm_memory: "
+
 
 static void ngx_http_zvm_wrong_at(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_http_zvm_origin_t *origin, const char *where,
     const char *text);
@@ -69,7 +72,7 @@ ngx_http_zvm_wrong(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, const char *dire
 void
 ngx_http_zvm_wrong_line(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_uint_t number, const char *text)
 {
-    u_char                   where[sizeof("MANIFEST : ") + NGX_INT64_LEN];
+    u_char                   where[sizeof(NGX_HTTP_ZVM_NO_MEMORY) + NGX_INT64_LEN];
     ngx_uint_t               i;
     ngx_http_zvm_line_t     *line;
     ngx_http_zvm_origin_t   *origin;
@@ -85,7 +88,11 @@ ngx_http_zvm_wrong_line(ngx_conf_t *cf, ngx_http_zvm_guest_t *guest, ngx_uint_t 
 
     *where = '\0';
 
-    if (number != 0) {
+    if (number != 0 && guest->conf->manifest.data == NULL) {
+        /* Of the defaults only this one can be wrong for a program. */
+        ngx_cpystrn(where, (u_char *) NGX_HTTP_ZVM_NO_MEMORY, sizeof(where));
+
+    } else if (number != 0) {
         *ngx_sprintf(where, "MANIFEST %ui: ", number) = '\0';
     }
 

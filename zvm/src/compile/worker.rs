@@ -7,6 +7,7 @@ use crate::exit::{ExitCode, Failure};
 use crate::guest::Stop;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -27,6 +28,8 @@ const THREADS_MAX: usize = 8;
 const ARTIFACT_MAX: u64 = 1 << 30;
 /// Where to stop counting descriptors on kernels that can't be asked to close a range.
 const DESCRIPTORS_MAX: i32 = 1 << 20;
+/// How long a worker that has closed its output may take to end.
+const END_MAX: Duration = Duration::from_secs(5);
 /// The longest refusal.
 const REFUSAL_MAX: u64 = 4096;
 
@@ -170,7 +173,7 @@ impl Started {
         let mut head = [0; 9];
         let mut body = Vec::new();
         if !self.fill(context, &mut head)? {
-            return self.explain();
+            return self.explain(context);
         }
         let [kind, length @ ..] = head;
         let length = u64::from_le_bytes(length);
@@ -180,7 +183,7 @@ impl Started {
         }
         body.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
         if !self.fill(context, &mut body)? {
-            return self.explain();
+            return self.explain(context);
         }
         match kind {
             ARTIFACT => Ok(Ok(body)),
@@ -203,8 +206,18 @@ impl Started {
         Ok(true)
     }
 
+    /// Waits a moment for one that has closed its output: a program may close it before it ends with the status that says why.
+    fn wait_for_its_end(&self, context: &Context) -> Result<()> {
+        // None before Linux 5.3: then it is ended as it is.
+        let Ok(process) = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()) else {
+            return Ok(());
+        };
+        context.wait(Some(process.as_fd()), Events::READ, Some(END_MAX)).map(drop)
+    }
+
     /// Why a worker gave no answer: what it may use is limited, and the limits end it by a signal.
-    fn explain(&mut self) -> Result<std::result::Result<Vec<u8>, Failure>> {
+    fn explain(&mut self, context: &Context) -> Result<std::result::Result<Vec<u8>, Failure>> {
+        self.wait_for_its_end(context)?;
         let status = end(&mut self.child);
         let lower = lower_limits(self.memory, self.cpu.as_secs());
         match (status.and_then(|status| status.signal()), lower) {
@@ -239,8 +252,7 @@ impl Drop for Started {
     }
 }
 
-/// Kills a process and takes its status. What made a process close its output is its status already, and no kill changes
-/// that. `None` if the host takes no notice of its children's ends.
+/// Kills a process, if it has not ended, and takes its status. `None` if the host takes no notice of its children's ends.
 fn end(child: &mut Child) -> Option<ExitStatus> {
     // It fails if the process is over already.
     let _ = child.kill();

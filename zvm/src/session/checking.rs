@@ -10,6 +10,8 @@ use vfs_core::{Control, OpenOptions};
 
 /// How long it may take: a provider's constructor, or the file system that a program lies in, may hang.
 const CHECK_MAX: Duration = Duration::from_secs(60);
+/// How long a worker may take to compile nothing: one that answers needs some milliseconds.
+const WORKER_MAX: Duration = Duration::from_secs(20);
 
 impl Session {
     /// Looks for what would make its run fail, as far as that can be known without opening a channel and running anything of the
@@ -31,7 +33,9 @@ impl Session {
             self.own.as_ref().or(self.control.as_ref()).map_or_else(Control::new, Control::follower);
         control.set_deadline(Some(Instant::now() + CHECK_MAX));
         let Template { manifest, registry, compiler, program, .. } = &self.template;
-        compiler.check_worker(&Stop::new(control.clone()))?;
+        let answered = control.follower();
+        answered.set_deadline(Some(Instant::now() + WORKER_MAX));
+        compiler.check_worker(&Stop::new(answered))?;
         let least = match program.bytes() {
             Some(given) => compiler.check(given, manifest.entry())?,
             None if is_local(&manifest.program) => {

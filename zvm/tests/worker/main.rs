@@ -37,7 +37,7 @@ fn main() {
 /// Runs those whose names contain one of the arguments, or all.
 fn run_tests(arguments: &[String]) {
     let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 10] = [
         ("a_program_is_compiled_and_runs", a_program_is_compiled_and_runs),
         ("a_refusal_comes_back_with_its_reason", a_refusal_comes_back_with_its_reason),
         (
@@ -48,6 +48,7 @@ fn run_tests(arguments: &[String]) {
         ("a_compiler_over_its_time_is_ended", a_compiler_over_its_time_is_ended),
         ("timeout_and_cancel_end_a_compiler", timeout_and_cancel_end_a_compiler),
         ("a_worker_that_fails_or_lies_is_told", a_worker_that_fails_or_lies_is_told),
+        ("a_worker_that_does_not_answer_a_check_is_told", a_worker_that_does_not_answer_a_check_is_told),
         ("a_worker_inherits_three_descriptors", a_worker_inherits_three_descriptors),
         ("sessions_of_one_program_compile_it_once", sessions_of_one_program_compile_it_once),
     ];
@@ -138,9 +139,18 @@ fn timeout_and_cancel_end_a_compiler() {
 
 fn a_worker_that_fails_or_lies_is_told() {
     ended(&session(SMALL, 100, worker("fail")).run(), 5, "exit status: 3, without an answer");
+    // Its output is closed before it has ended: it was not the host that ended it.
+    let closes = Worker::new("/bin/sh").argument("-c").argument("exec >&-; sleep 0.3; exit 3");
+    ended(&session(SMALL, 100, closes).run(), 5, "exit status: 3, without an answer");
     ended(&session(SMALL, 100, worker("lie")).run(), 5, "bytes: at most");
     ended(&session(SMALL, 100, worker("garbage")).run(), 5, "load the compiled program");
     ended(&session(SMALL, 100, Worker::new("/nowhere/worker")).run(), 5, "/nowhere/worker");
+}
+
+/// A stranger's report: a server that checked its configuration was silent for a minute, and blamed nobody.
+fn a_worker_that_does_not_answer_a_check_is_told() {
+    let failure = session(SMALL, 100, worker("stay")).check(&|_| false).unwrap_err();
+    assert!(failure.text().contains("compile the program by "), "{failure:?}");
 }
 
 /// Found: where /dev/null cannot be opened no program was compiled, by an "access denied" that named nothing.

@@ -78,6 +78,18 @@ fn a_handler_without_a_manifest_is_said_with_its_line() {
     assert!(!apache.said().contains("no ZvmManifest stands"), "{}", apache.said());
 }
 
+/// A stranger's report: the page said so, and Apache refused it.
+#[test]
+fn a_manifest_outside_of_all_sections_is_the_whole_servers() {
+    if !Apache::is_here() {
+        return;
+    }
+    let lines = "</Location>\nZvmManifest guest\nZvmSessions 2\n<Location /whole>\nSetHandler zvm-handler\n</Location>\n<Location /other>";
+    let apache = Apache::start(&[("guest", "", lines)]);
+    assert_eq!(apache.curl(&[], false, "/whole?"), "hello\n");
+    assert!(!apache.said().contains("no ZvmManifest stands"), "{}", apache.said());
+}
+
 /// The children's rights are not the parent's: what root may read, and they may not, is found too.
 #[test]
 fn a_wrong_configuration_is_found_with_the_rights_of_the_children() {

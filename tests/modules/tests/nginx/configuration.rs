@@ -112,6 +112,13 @@ fn a_wrong_configuration_is_found_before_anything_starts() {
         let by_name = format!("\"{directive}\" directive: ");
         assert!(directive.is_empty() || text.contains(&by_name) && text.contains(&place), "{site}: {text}");
     }
+    // Nobody wrote the line: the directive that would write it is named.
+    let large = tempfile::NamedTempFile::new().unwrap();
+    let program_text = r#"(module (memory (export "memory") 1025) (func (export "_start")))"#;
+    fs::write(large.path(), program_text).unwrap();
+    let said = Nginx::check("", &format!("location / {{ zvm_program {}; }}", large.path().display()));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("without zvm_memory: Memory: 67108864 bytes are too few"), "{said}");
     let said = Nginx::check("", &format!("{program} zvm_memory 4g; }}"));
     assert_eq!(status(&said), Some(0), "{said:?}");
     // The value holds here, and stands elsewhere.

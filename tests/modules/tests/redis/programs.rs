@@ -66,6 +66,8 @@ fn what_no_call_could_open_is_refused_at_load() {
         ("redis:key/4294967297", read, "names nothing"),
         ("redis:key/1;redis:optional/1", written, "redis:optional/1: channel /x writes this key too"),
         ("redis:secret", read, "names nothing"),
+        ("REDIS:key/0", read, "names nothing"),
+        ("REDIS:key/1;redis:key/1", written, "redis:key/1: channel /x writes this key too"),
         ("redis:optional/1;redis:key/0", written, "redis:key/0 names nothing"),
         ("redis:argument/1", written, "redis:argument/1 can only be read"),
         ("redis:resp", read, "redis:resp can only be written"),

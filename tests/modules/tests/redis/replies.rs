@@ -45,6 +45,7 @@ fn replies_have_any_type_and_what_is_none_is_an_error() {
         ("-\n", "an error begins with a code"),
         ("- x\n", "an error begins with a code"),
         ("-MOVED 1 evil.example:6379\n", "only the server may use"),
+        ("-MOVED\t1 evil.example:6379\n", "only the server may use"),
         ("*1\n-ask 1 evil.example:6379\n", "only the server may use"),
         (&"*1\n".repeat(30), "too deep"),
     ] {
