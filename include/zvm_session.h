@@ -327,6 +327,12 @@ int32_t ZVFS_CALL zvm_template_source(zvm_template *shared, uint64_t index, zvm_
  * meanwhile. */
 int32_t ZVFS_CALL zvm_template_prepare(zvm_template *shared, zvfs_error *err);
 
+/* As zvm_template_prepare, if nothing has to be compiled for that: the program is ready already, or in the host's `cache_folder`. Returns
+ * 1: it is ready; 0: it has to be compiled. For a server that compiles few programs at a time, so that those which are compiled wait for
+ * none of the others. Waits for the program and the cache to be read, an hour at most, or until the template is freed. ENOENT: no such
+ * program. EINVAL: neither WebAssembly nor its text. Others: as zvm_template_prepare. */
+int64_t ZVFS_CALL zvm_template_load(zvm_template *shared, zvfs_error *err);
+
 /* Makes a session of a template. It is like any other, and outlives the template if need be. */
 int32_t ZVFS_CALL zvm_template_session(zvm_template *shared, zvm_session **out, zvfs_error *err);
 

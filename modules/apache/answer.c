@@ -105,6 +105,8 @@ static bool are_header_lines(const struct answer *answer, apr_size_t size) {
 static bool parse_head(struct answer *answer, apr_size_t size) {
     request_rec *r = answer->r;
     char wrong[MAX_STRING_LEN];
+    /* What stands there without the guest's: an error's answer has none of that. */
+    apr_table_t *headers = apr_table_copy(r->pool, r->headers_out), *err_headers = apr_table_copy(r->pool, r->err_headers_out);
     const char *location;
     int status;
     if (!are_header_lines(answer, size)) {
@@ -112,18 +114,21 @@ static bool parse_head(struct answer *answer, apr_size_t size) {
         return false;
     }
     status = ap_scan_script_header_err_core_ex(r, wrong, next_line, answer, APLOG_MODULE_INDEX);
+    drop_connection_headers(r);
     if (status == HTTP_NOT_MODIFIED) r->status = status;
-    answer->status = status;
-    if (status) return false;
-    if (!is_final_status(r)) {
+    if (!status && !is_final_status(r)) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's Status is `%s`, not 200 to 599",
                       r->status_line ? r->status_line : apr_itoa(r->pool, r->status));
         r->status = HTTP_OK;
         r->status_line = NULL;
-        answer->status = HTTP_INTERNAL_SERVER_ERROR;
-        return false;
+        status = HTTP_INTERNAL_SERVER_ERROR;
     }
-    drop_connection_headers(r);
+    answer->status = status;
+    if (status == HTTP_INTERNAL_SERVER_ERROR) {
+        r->headers_out = headers;
+        r->err_headers_out = err_headers;
+    }
+    if (status) return false;
     answer->has_head = true;
     location = apr_table_get(r->headers_out, "Location");
     answer->is_redirect = location && r->status == HTTP_OK;

@@ -143,6 +143,25 @@ impl Compiler {
         Ok(Compiled { program, notes })
     }
 
+    /// The same, if nothing has to be compiled for it: the program is in memory or in the cache.
+    ///
+    /// # Errors
+    /// [`ExitCode::BadProgram`]: neither WebAssembly nor its text, over a limit, no such function to call.
+    pub(crate) fn kept(&self, bytes: &[u8], entry: &str, stop: &Stop) -> Result<Option<Compiled>, Failure> {
+        let form = Form::of(bytes)?;
+        let mut notes = Vec::new();
+        let fingerprint = fingerprint(bytes);
+        let program = match self.loaded.get(fingerprint) {
+            Some(program) => program,
+            None => match self.cached(bytes, form, fingerprint, &mut notes)? {
+                Some(program) => self.loaded.get_or_make(fingerprint, stop, || Ok(program))?,
+                None => return Ok(None),
+            },
+        };
+        program.check(entry)?;
+        Ok(Some(Compiled { program, notes }))
+    }
+
     /// What can be said against a program before it is compiled, or the bytes that its guest starts with. Its text is for the worker to
     /// read, if there is one: then 0.
     ///

@@ -183,6 +183,9 @@ extern_c! { exported by "libzvm":
     fn zvm_template_prepare(template: Known) -> i32 {
         template.0.prepare()
     }
+    fn zvm_template_load(template: Known) -> i64 {
+        template.0.load().map(i64::from)
+    }
     fn zvm_template_session(template: Known, out: Place<'_, *mut Opaque>) -> i32 {
         out.put(template.0.session());
         Ok(())

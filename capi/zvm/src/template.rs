@@ -94,6 +94,12 @@ impl TemplateSlot {
         template.prepare(&self.control).map_err(|failure| error(&failure))
     }
 
+    /// Whether it is ready, without compiling it.
+    pub fn load(&self) -> Result<bool> {
+        let template = self.get();
+        template.load(&self.control).map_err(|failure| error(&failure))
+    }
+
     /// Makes a session and gives out its number.
     pub fn session(&self) -> *mut Opaque {
         session::insert(Slot::new(self.jobs.clone(), self.get().session()))

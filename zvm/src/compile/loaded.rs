@@ -31,6 +31,20 @@ enum Slot {
 }
 
 impl Loaded {
+    /// The program of a fingerprint, if it is there.
+    pub(super) fn get(&self, fingerprint: [u8; 32]) -> Option<Arc<Program>> {
+        let mut table = self.table.lock();
+        table.uses += 1;
+        let now = table.uses;
+        match table.slots.get_mut(&fingerprint)? {
+            Slot::Ready { program, used, .. } => {
+                *used = now;
+                Some(program.clone())
+            }
+            Slot::InProgress => None,
+        }
+    }
+
     /// The program of a fingerprint. If it is not there, `make` makes it, with the size of its machine code; who asks for the same
     /// meanwhile waits for that.
     ///

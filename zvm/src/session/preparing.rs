@@ -1,4 +1,4 @@
-//! A template's program, read and compiled ahead of any session.
+//! A template's program, read and compiled, or found compiled, ahead of any session.
 
 use super::threads::spawn;
 use super::watch::{OnEnd, Watch};
@@ -26,6 +26,26 @@ impl Template {
     /// For as long as that takes, an hour at most, or until `control` is cancelled. A compiler that cannot be stopped, see
     /// [`Compiler`](crate::Compiler), then goes on by itself.
     pub fn prepare(&self, control: &Control) -> Result<(), Failure> {
+        self.work_ahead(control, Work::prepare)
+    }
+
+    /// The same, unless it would have to be compiled: it is ready, or compiled in the [`Cache`](crate::Cache). Returns whether it is ready now.
+    /// For a host that compiles few programs at a time, and lets none wait that needs no compiler.
+    ///
+    /// # Errors
+    /// What a session's report would say: no such program, one that is neither WebAssembly nor its text, cancelled.
+    ///
+    /// # Blocking
+    /// For as long as the program and the cache take to be read, an hour at most, or until `control` is cancelled.
+    pub fn load(&self, control: &Control) -> Result<bool, Failure> {
+        self.work_ahead(control, Work::load)
+    }
+
+    fn work_ahead<T: Send + 'static>(
+        &self,
+        control: &Control,
+        what: fn(&Work) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         claim_process().map_err(|error| Failure::new(ExitCode::Io, error.chain()))?;
         let deadline = Instant::now() + PREPARE_MAX;
         let watch = Watch::new(control.follower(), deadline, None, Vec::new(), OnEnd::default());
@@ -41,7 +61,7 @@ impl Template {
             return Err(Failure::stopped(Stopped::Cancelled, None));
         }
         let spawned = spawn("zvm-prepare", STACK, move || {
-            let result = catch_unwind(AssertUnwindSafe(|| work.prepare())).unwrap_or_else(|panic| {
+            let result = catch_unwind(AssertUnwindSafe(|| what(&work))).unwrap_or_else(|panic| {
                 Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
             });
             drop((timed, follows));

@@ -151,28 +151,55 @@ impl Work {
         self.program(&mut ReportParts::default()).map(drop)
     }
 
+    /// The same, if nothing has to be compiled for it. Returns whether that was so.
+    pub(super) fn load(&self) -> Result<bool, Failure> {
+        let Template { manifest, compiler, program: prepared, .. } = &self.session.template;
+        if prepared.ready().is_some() {
+            return Ok(true);
+        }
+        let mut parts = ReportParts::default();
+        let kept = |bytes: &[u8]| compiler.kept(bytes, manifest.entry(), &self.watch.stop);
+        let found = self.with_bytes(&mut parts, kept)?;
+        Ok(found.is_some_and(|Compiled { program, .. }| {
+            prepared.keep(&program);
+            true
+        }))
+    }
+
     /// Opens, reads and compiles the program, unless that was done before.
     fn program(&self, parts: &mut ReportParts) -> Result<Arc<Program>, Failure> {
         let Template { manifest, compiler, program: prepared, .. } = &self.session.template;
         if let Some(program) = prepared.ready() {
             return Ok(program);
         }
+        let Compiled { program, mut notes } = self.with_bytes(parts, |bytes| {
+            self.watch.at(Step::Compile);
+            compiler.program(bytes, manifest.entry(), &self.watch.stop)
+        })?;
+        parts.notes.append(&mut notes);
+        prepared.keep(&program);
+        Ok(program)
+    }
+
+    /// Does something with the bytes of the program, as they were given or are read, unless the session was stopped.
+    fn with_bytes<T>(
+        &self,
+        parts: &mut ReportParts,
+        make: impl FnOnce(&[u8]) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let template = &self.session.template;
         let read;
-        let bytes = match prepared.bytes() {
+        let bytes = match template.program.bytes() {
             Some(given) => given,
             None => {
                 let doing = |what| self.watch.doing(what);
-                read = read_program(&self.session.template, self.control(), &doing)
+                read = read_program(template, self.control(), &doing)
                     .map_err(|failure| self.not_opened(failure, parts))?;
                 &read
             }
         };
         self.unless_stopped()?;
-        self.watch.at(Step::Compile);
-        let Compiled { program, mut notes } = compiler.program(bytes, manifest.entry(), &self.watch.stop)?;
-        parts.notes.append(&mut notes);
-        prepared.keep(&program);
-        Ok(program)
+        make(bytes)
     }
 
     fn control(&self) -> &Control {

@@ -124,7 +124,9 @@ static void serves(void) {
     zvm_session *sessions[SESSIONS];
     zvm_template *template = template_of(MANIFEST, TELLS);
     int i;
+    CHECK(zvm_template_load(template, NULL) == 0);
     CHECK(zvm_template_prepare(template, NULL) == 0);
+    CHECK(zvm_template_load(template, NULL) == 1);
     for (i = 0; i < SESSIONS; i++) {
         char number[20];
         snprintf(number, sizeof number, "%d\xff", i);
@@ -224,6 +226,8 @@ static void mistakes(void) {
     CHECK(zvm_template_prepare((zvm_template *)session, NULL) == -ZVFS_EBADF);
     CHECK(zvm_session_run((zvm_session *)template, NULL) == -ZVFS_EBADF);
     CHECK(zvm_template_prepare(NULL, NULL) == -ZVFS_EINVAL);
+    CHECK(zvm_template_load(template, NULL) < 0);
+    CHECK(zvm_template_load(NULL, NULL) == -ZVFS_EINVAL);
     zvm_template_free(template);
     zvm_template_free(template);
     zvm_template_free(bad);

@@ -78,6 +78,11 @@ fn a_request_is_a_cgi_program_s() {
     for status in ["100", "101", "103", "199", "600", "999", "200abc"] {
         assert_eq!(apache.request(&format!("/guest?status-line={status}"), b"").status, 500, "{status}");
     }
+    // A stranger's report: with the guest's encoding, of what is Apache's own page.
+    let head = b"Content-Encoding: gzip\nConnection: guest-made\nX: guest-made\nStatus: 999 x\n\nbody";
+    let answer = apache.request(&format!("/guest?{}", raw(head)), b"");
+    let of_guest = answer.head.contains("guest-made") || answer.head.contains("gzip");
+    assert!(answer.status == 500 && !of_guest, "{answer:?}");
     let answer = apache.request("/guest?hop", b"");
     assert!(!answer.head.contains("guest-made") && answer.head.contains("Set-Cookie: b=2"), "{answer:?}");
     assert_eq!(answer.text(), ("hop\n".into(), true));

@@ -1,12 +1,13 @@
 //! Programs that are being compiled: who waits for that, and who does not.
 
 use crate::CGI;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 use zvfs_modules_tests::gate::Gate;
 use zvfs_modules_tests::nginx::{Answer, Nginx, ask};
-use zvfs_test_support::eventually;
+use zvfs_test_support::{command, eventually};
 
 /// A stranger's report: while a large program was compiled, its own requests were 504 and others waited.
 #[test]
@@ -35,6 +36,41 @@ fn a_program_that_is_being_compiled_holds_up_its_own_requests_and_costs_them_no_
     for stream in waiting {
         assert_eq!(Answer::read(stream).text(), "hello from a guest\n", "{}", server.log());
     }
+}
+
+/// A stranger's report: what was in the cache answered 503 for as long as two others were compiled.
+#[test]
+fn a_program_that_is_in_the_cache_waits_for_none_that_is_compiled() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let gate = Gate::new();
+    let (slow, folder) = (gate.program(), tempfile::tempdir().unwrap());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    // Larger than those that are compiled, which come first.
+    let program = fs::read_to_string(&slow).unwrap();
+    let comment = program.replace('\n', "\n;; ");
+    fs::write(at("cached.wat"), format!("{program};; {comment}\n")).unwrap();
+    fs::write(at("other.wat"), format!("{program};;")).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let cached = |compiler: &str| {
+        let (file, cache) = (at("cached.wat"), at("cache"));
+        format!(
+            "location /cached {{ zvm_program {file}; zvm_compiler {compiler}; zvm_cache {cache}/programs {cache}/key; }}"
+        )
+    };
+    let server = Nginx::start("", &cached(&command().display().to_string()));
+    assert_eq!(server.get("/cached").text(), "hello from a guest\n", "{}", server.log());
+    drop(server);
+    let compiler = gate.compiler();
+    let other = at("other.wat");
+    let site = format!(
+        "{} location /slow {{ zvm_program {slow}; zvm_compiler {compiler}; zvm_cache off; }} \
+         location /other {{ zvm_program {other}; zvm_compiler {compiler}; zvm_cache off; }}",
+        cached(&compiler)
+    );
+    let server = Nginx::start("", &site);
+    assert_eq!(server.get("/cached").text(), "hello from a guest\n", "{}", server.log());
 }
 
 /// A server with a place for the gate's program, with further directives.
