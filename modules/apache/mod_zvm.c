@@ -23,6 +23,7 @@
 #include <http_log.h>
 #include <http_protocol.h>
 #include <httpd.h>
+#include <mpm_common.h>
 #include <poll.h>
 #include <string.h>
 #include <util_script.h>
@@ -188,6 +189,13 @@ static apr_status_t free_host(void *unused) {
     return APR_SUCCESS;
 }
 
+/* Requests that wait for a compiler would keep a child from its end for as long as that takes. One that ends gracefully answers them. */
+static void stop_child(apr_pool_t *pool, int is_graceful) {
+    (void)pool;
+    if (is_graceful) return;
+    for (const struct named_site *named = server_settings.sites; named; named = named->next) site_stop(named->site);
+}
+
 /* How many requests a child may answer at a time: each has a thread, of the server's or, over HTTP/2, of that module's, which has half as
  * many again unless it is told otherwise. */
 static uint64_t jobs(void) {
@@ -231,6 +239,7 @@ static void register_hooks(apr_pool_t *pool) {
     ap_hook_pre_config(forget_settings, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(checks_run, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_stopping(stop_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

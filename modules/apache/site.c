@@ -55,6 +55,29 @@ const char *site_read(apr_pool_t *pool, const char *file, struct site **out) {
     return NULL;
 }
 
+/* Makes a template known to whoever stops this process. False: it stops. */
+static bool begin_compiling(struct site *site, zvm_template *made) {
+    bool may;
+    pthread_mutex_lock(&site->lock);
+    may = !site->is_stopping;
+    if (may) site->unprepared = made;
+    pthread_mutex_unlock(&site->lock);
+    return may;
+}
+
+static void end_compiling(struct site *site) {
+    pthread_mutex_lock(&site->lock);
+    site->unprepared = NULL;
+    pthread_mutex_unlock(&site->lock);
+}
+
+void site_stop(struct site *site) {
+    pthread_mutex_lock(&site->lock);
+    site->is_stopping = true;
+    zvm_template_free(site->unprepared); /* whoever compiles it frees it once more, which does nothing */
+    pthread_mutex_unlock(&site->lock);
+}
+
 /* With `making` held, so that a program is compiled once. Those who wait for it have room to run: the others are told that there is
  * none, instead of taking the child's threads until it is done. */
 static int32_t make_template(struct site *site, zvm_host *host, zvfs_error *err) {
@@ -63,7 +86,9 @@ static int32_t make_template(struct site *site, zvm_host *host, zvfs_error *err)
     int32_t code;
     if (site->shared) return 0;
     if ((code = zvm_template_new(site->manifest, site->size, &options, &made, err))) return code;
-    if ((code = zvm_template_prepare(made, err)))
+    code = begin_compiling(site, made) ? zvm_template_prepare(made, err) : zvfs_fail(err, ZVFS_ECANCELED, "the server stops");
+    end_compiling(site);
+    if (code)
         zvm_template_free(made);
     else
         site->shared = made;

@@ -13,15 +13,20 @@ struct site {
     const char *file; /* for messages */
     const char *manifest;
     apr_size_t size;
-    pthread_mutex_t lock; /* of running and waiting */
+    pthread_mutex_t lock; /* of the next ones */
     pthread_cond_t left;
     int running, waiting;
+    zvm_template *unprepared; /* being compiled */
+    bool is_stopping;
     pthread_mutex_t making; /* of shared */
     zvm_template *shared;   /* NULL: nobody has needed it yet */
 };
 
 /* Reads and checks a manifest, in the parent process too: nothing of it is opened or run. Returns NULL, or what is wrong. */
 const char *site_read(apr_pool_t *pool, const char *file, struct site **out);
+
+/* Ends a compilation that is in progress, and lets none begin. */
+void site_stop(struct site *site);
 
 /* Makes a session, for which there is room. The first one of a process has the program compiled. Returns 0 or a negative code. */
 int32_t site_session(struct site *site, zvm_host *host, zvm_session **out, zvfs_error *err);

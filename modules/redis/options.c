@@ -54,10 +54,6 @@ static int read_number(RedisModuleCtx *ctx, const struct number *number, const c
 }
 
 static int read_path(RedisModuleCtx *ctx, const char *name, const char *text, char **place) {
-    if (*place) {
-        RedisModule_Log(ctx, "warning", "argument %s: given twice: `%s` and `%s`", name, *place, text);
-        return REDIS_ERR;
-    }
     if (text[0] != '/') {
         RedisModule_Log(ctx, "warning", "argument %s: `%s` is not an absolute path", name, text);
         return REDIS_ERR;
@@ -79,6 +75,13 @@ static int read_one(RedisModuleCtx *ctx, const char *name, const char *value, st
     return REDIS_ERR;
 }
 
+/* The value that the argument at `at` has already, or NULL: of two, nobody could see which one counts. */
+static const char *said_before(RedisModuleString **argv, int at) {
+    for (int i = 0; i < at; i += strcasecmp(text_of(argv[i]), "load") == 0 ? 3 : 2)
+        if (strcasecmp(text_of(argv[i]), text_of(argv[at])) == 0) return text_of(argv[i + 1]);
+    return NULL;
+}
+
 int options_read(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct options *out, options_load_fn *load) {
     for (int i = 0; i < argc;) {
         const char *name = text_of(argv[i]);
@@ -90,6 +93,9 @@ int options_read(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct
         }
         if (is_load) {
             if (load && load(ctx, text_of(argv[i + 1]), text_of(argv[i + 2])) != REDIS_OK) return REDIS_ERR;
+        } else if (!load && said_before(argv, i)) {
+            RedisModule_Log(ctx, "warning", "argument %s: given twice: `%s` and `%s`", name, said_before(argv, i), text_of(argv[i + 1]));
+            return REDIS_ERR;
         } else if (!load && read_one(ctx, name, text_of(argv[i + 1]), out) != REDIS_OK) {
             return REDIS_ERR;
         }

@@ -115,6 +115,7 @@ static void add(struct program *program) {
 
 /* A program on its way into the table: its client waits until it is compiled, on a thread of its own. */
 struct loading {
+    struct loading *next;
     RedisModuleBlockedClient *client;
     struct program *program; /* NULL: it is in the table */
     bool replace, failed;
@@ -122,6 +123,7 @@ struct loading {
 };
 
 static atomic_uint loadings;
+static struct loading *first_loading; /* of Redis's thread */
 
 unsigned program_loading(void) { return atomic_load(&loadings); }
 
@@ -154,9 +156,18 @@ static int reply_load(RedisModuleCtx *ctx, RedisModuleString **argv, int argc) {
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
-static void free_loading(RedisModuleCtx *ctx, void *data) {
-    struct loading *loading = data;
+/* Its client has gone: nobody would have the program. */
+static void cancel_loading(RedisModuleCtx *ctx, RedisModuleBlockedClient *client) {
     (void)ctx;
+    for (struct loading *loading = first_loading; loading; loading = loading->next)
+        if (loading->client == client && loading->program) zvm_template_free(loading->program->shared);
+}
+
+static void free_loading(RedisModuleCtx *ctx, void *data) {
+    struct loading *loading = data, **at = &first_loading;
+    (void)ctx;
+    while (*at && *at != loading) at = &(*at)->next;
+    if (*at) *at = loading->next;
     free_program(loading->program);
     free(loading);
     atomic_fetch_sub(&loadings, 1);
@@ -175,6 +186,9 @@ static int begin_load(RedisModuleCtx *ctx, struct program *program, bool replace
     loading->replace = replace;
     loading->error.struct_size = sizeof loading->error;
     loading->client = RedisModule_BlockClient(ctx, reply_load, NULL, free_loading, 0);
+    RedisModule_SetDisconnectCallback(loading->client, cancel_loading);
+    loading->next = first_loading;
+    first_loading = loading;
     if (pthread_create(&thread, NULL, compile, loading) == 0) {
         pthread_detach(thread);
         return REDIS_OK;

@@ -82,8 +82,7 @@ impl Apache {
 
     /// Ends a sanitized server; what the sanitizers found, but leaks that are not the module's.
     pub fn findings(mut self) -> String {
-        kill_process(Pid::from_child(self.process.child()), Signal::TERM).unwrap();
-        assert!(ends(self.process.child(), LIMIT), "apache2 does not end");
+        self.stop();
         let found = sanitizers::findings(&self.folder.path().join("sanitizer"));
         let is_foreign = |part: &str| !part.contains("/modules/apache/") && part.contains("leak");
         found.split("\n\n").filter(|part| !is_foreign(part) && part.contains(' ')).collect()
@@ -200,6 +199,20 @@ impl Apache {
     /// The most memory that the child processes ever had, in bytes.
     pub fn peak(&mut self) -> usize {
         children(self.process.child().id()).into_iter().map(peak).sum()
+    }
+
+    /// How many processes its children have started.
+    pub fn compilers(&mut self) -> usize {
+        children(self.process.child().id()).into_iter().map(|child| children(child).len()).sum()
+    }
+
+    /// Has it end as `apachectl stop` does, and waits for that.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn stop(&mut self) {
+        kill_process(Pid::from_child(self.process.child()), Signal::TERM).unwrap();
+        assert!(ends(self.process.child(), LIMIT), "apache2 does not end");
     }
 
     /// Has it take its configuration again, as `apachectl graceful` does.

@@ -182,6 +182,11 @@ impl Redis {
         line.parse().unwrap()
     }
 
+    /// The processes that it has started.
+    pub fn compilers(&mut self) -> usize {
+        process::children(self.process.child().id()).len()
+    }
+
     /// Loads the guest of `guests/tool.c` under a name. The manifest's standard streams are given here, `more` are further lines, in
     /// which `$FOLDER` is the server's folder.
     pub fn load(&self, name: &str, more: &str) {

@@ -4,7 +4,8 @@ use crate::{COPIES, gate, ok, until_running};
 use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
-use zvfs_modules_tests::redis::{Client, Redis, Reply};
+use zvfs_modules_tests::gate::{Gate, large_program};
+use zvfs_modules_tests::redis::{Client, Redis, Reply, manifest};
 use zvfs_test_support::eventually;
 
 #[test]
@@ -32,6 +33,22 @@ fn a_guest_that_fails_is_an_error_and_writes_nothing() {
     assert!(log.contains("zvm.call hasty: session=\"1\" exit=4 guest=- seconds="), "{log}");
     let counters = ["unfinished", "running", "timed_out", "trapped", "guest_failed", "failed", "ok"];
     assert_eq!(counters.map(|name| redis.counter(name)), [0, 0, 1, 2, 2, 1, 0]);
+}
+
+/// A stranger's report: its compiler went on, and others began after the client had gone.
+#[test]
+fn a_client_that_leaves_ends_its_load() {
+    if !Redis::is_here() {
+        return;
+    }
+    let gate = Gate::new();
+    let mut redis = Redis::start(&[], &["worker", &gate.compiler()]);
+    let mut leaving = redis.client();
+    leaving.send(&["ZVM.LOAD", "large", &manifest(""), "PROGRAM", &large_program()]);
+    eventually("it is being compiled", || redis.compilers() == 1);
+    drop(leaving);
+    eventually("nothing is compiled", || redis.compilers() == 0);
+    redis.client().call(&["ZVM.CALL", "large", "0"]).is_error("NOPROGRAM", &["large"]);
 }
 
 #[test]

@@ -201,6 +201,7 @@ fn arguments_of_the_module_are_checked() {
         (&["value-limit", "1t"], "`1t` is not a number"),
         (&["colour", "red"], "argument `colour`: unknown"),
         (&["worker", "zvfs"], "not an absolute path"),
+        (&["threads", "4", "load", "a", "b", "threads", "5"], "argument threads: given twice: `4` and `5`"),
         (&["worker", "/nope"], "argument worker: compile the program by /nope: "),
         (&["worker", "/bin/true"], "argument worker: compile the program by /bin/true: "),
         (&["config", "/a", "config", "/b"], "argument config: given twice: `/a` and `/b`"),
