@@ -87,6 +87,87 @@ fn a_guest_that_passes_over_its_quota_is_no_success() {
     assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), "new");
 }
 
+/// Copies its input, passes over refusals, closes its output, and waits for the end of `/answer` if there is one.
+const CARELESS: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+    (import "wasi_snapshot_preview1" "path_open"
+        (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 32) "answer")
+    (func $next (param $from i32)
+        (i32.store (i32.const 4) (i32.const 4))
+        (drop (call $read (local.get $from) (i32.const 0) (i32.const 1) (i32.const 8))))
+    (func (export "_start")
+        (i32.store (i32.const 0) (i32.const 1024))
+        (loop $more
+            (call $next (i32.const 0))
+            (i32.store (i32.const 4) (i32.load (i32.const 8)))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))
+            (br_if $more (i32.load (i32.const 8))))
+        (drop (call $close (i32.const 1)))
+        (if (i32.eqz (call $open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 6) (i32.const 0)
+                                 (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))
+            (then (call $next (i32.load (i32.const 16)))))))"#;
+
+/// Found: a pipe that its writer's quota had cut ended like a whole one, and its reader's output was committed.
+#[test]
+fn the_reader_of_a_pipe_that_a_quota_cut_fails() {
+    let folder = Folder::new();
+    folder.write("careless.wat", CARELESS);
+    folder.write("in", "longer than its quota");
+    folder.write("out", "old");
+    let node = |name: &str, channels: &[&str]| {
+        let channels: String = channels.iter().map(|channel| format!("{channel}\n")).collect();
+        let text = format!(
+            "Version = 20140509\nProgram = ${{MANIFEST_DIR}}/careless.wat\nMemory = 1048576, 0\nTimeout = 60\n\
+             {channels}Channel = /dev/null, /dev/stderr, 0, 0, 0, 1, 1\n"
+        );
+        folder.write(name, text)
+    };
+    let reads = |name: &str, more: &[&str]| {
+        let channels = [
+            "Channel = netpipe:data:r, /dev/stdin, 0, 99, 99, 0, 0",
+            "Channel = ${MANIFEST_DIR}/out, /dev/stdout, 0, 0, 0, 99, 99",
+        ];
+        node(name, &[&channels, more].concat())
+    };
+    let writes = |name: &str, more: &[&str]| {
+        let channels = [
+            "Channel = ${MANIFEST_DIR}/in, /dev/stdin, 0, 99, 99, 0, 0",
+            "Channel = netpipe:data:w, /dev/stdout, 0, 0, 0, 99, 6",
+        ];
+        node(name, &[&channels, more].concat())
+    };
+    let told = |done: &Done, words: &[&str]| {
+        for words in words {
+            assert!(done.stderr.contains(words), "{words}: {done:?}");
+        }
+    };
+    let lost = "reads: channel /dev/stdin: read netpipe:data:r: ";
+    let reader = reads("reads", &[]);
+    let done = run(zvfs(["run", &writes("writes", &[]), &reader]));
+    told(
+        &done,
+        &["writes: channel /dev/stdout: its quota put_size refused a write, and it is to be whole", lost],
+    );
+    assert_ne!(done.code, 0);
+    assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), "old");
+    // Who wants what there is says so.
+    let kept = writes("kept", &["Partial = keep, /dev/stdout"]);
+    assert_eq!(run(zvfs(["run", &kept, &reader])).code, 0);
+    assert_eq!(fs::read_to_string(folder.at("out")).unwrap(), "longer");
+    // A writer that waits for its reader's end does not wait for the Timeout.
+    let begun = Instant::now();
+    let answers = reads("reads", &["Channel = netpipe:answer:w, /answers, 0, 0, 0, 1, 1"]);
+    let waits = writes("waits", &["Channel = netpipe:answer:r, /answer, 0, 9, 9, 0, 0"]);
+    let done = run(zvfs(["run", &waits, &answers]));
+    told(&done, &["waits: /dev/stdout: the guest reached its quota: put_size", lost]);
+    assert_ne!(done.code, 0);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{done:?}");
+}
+
 #[test]
 fn the_wordcount_job_counts_a_real_text_over_loaded_providers() {
     counted(zvfs(["run", &wordcount()]));

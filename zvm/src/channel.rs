@@ -88,6 +88,8 @@ pub struct Channel {
     /// Of all bytes read and written, in this order.
     digest: Option<digest::Digest>,
     failure: Option<Failure>,
+    /// It was discarded when the guest closed it, since a quota had cut it.
+    cut: Option<Failure>,
     notes: Vec<String>,
 }
 

@@ -38,7 +38,7 @@ pub enum ExitCode {
     /// A channel's source is a directory, a socket or a block device.
     SourceKind = 93,
     /// The guest came to its own end, and what it wrote is not committed: its code is not 0 and the manifest says `Commit = success`, or
-    /// a quota cut what was to appear as a whole.
+    /// a quota cut what was to appear as a whole, or a netpipe.
     NotCommitted = 125,
 }
 

@@ -1,17 +1,15 @@
 //! All channels of a session, by handle.
 
 use super::changes::{Changes, ReadContent};
+use super::ends::DISCARD_TIME;
 use super::exports::{Export, OPEN_MAX};
 use super::outputs::Output;
 use super::{CallError, Channel, Counters, Counts, OutputReport, Quota, SourceTree};
 use crate::exit::{ExitCode, Failure};
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use vfs_core::{Code, Shown};
-
-/// The time that all DISCARDs of a session get together; one has as much, so that a single one is never cut short.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// The channels of a session: handles 0 to 2 are the standard ones, the others follow by alias.
 #[derive(Debug)]
@@ -247,17 +245,17 @@ impl Channels {
         self.list.iter_mut().try_for_each(|channel| channel.sync_files().map_err(failure))
     }
 
-    /// Finds out whether all that is to appear as a whole is what the guest wrote.
+    /// Finds out whether all that is to be whole (to appear at COMMIT, or a pipe whose reader hears END) is what the guest wrote.
     ///
     /// # Errors
     /// [`ExitCode::NotCommitted`]: a quota cut it.
-    pub(crate) fn check_uncut(&mut self) -> Result<(), Failure> {
+    pub fn check_uncut(&mut self) -> Result<(), Failure> {
         self.list.iter_mut().try_for_each(Channel::check_uncut)
     }
 
     /// Tells every reader that no data follows (END), and waits for none.
     ///
-    /// A session that ends well calls this, then [`close_readers`](Channels::close_readers), then
+    /// A session that ends well calls [`check_uncut`](Channels::check_uncut), this, then [`close_readers`](Channels::close_readers), then
     /// [`commit_all`](Channels::commit_all): each session of a mesh must have ended and let go before it waits for others.
     ///
     /// # Errors

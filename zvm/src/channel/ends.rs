@@ -5,8 +5,11 @@ use super::outputs::OutputState;
 use super::sources::Source;
 use super::{CallError, Channel};
 use crate::exit::{ExitCode, Failure};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vfs_core::{Code, Error, Finish, Flush, Kind, Result};
+
+/// The time that all DISCARDs of a session get together; one has as much, so that a single one is never cut short.
+pub(super) const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 impl Channel {
     /// Begins to write: what is written in place is emptied. Until then no target is touched.
@@ -30,22 +33,31 @@ impl Channel {
     }
 
     /// Tells the channel that the guest closed its last writing descriptor: END, unless the channel has positions, where a
-    /// later open may go on writing.
+    /// later open may go on writing. DISCARD if a quota cut what was to be whole: a guest that runs on may wait for the answer of
+    /// a reader that waits for the end.
     ///
     /// # Errors
     /// [`CallError::Failed`].
+    ///
+    /// # Blocking
+    /// As [`Channels::discard_all`](super::Channels::discard_all), if a quota cut it.
     pub fn writer_closed(&mut self) -> Result<(), CallError> {
         if !self.writable() || self.writing_ended || self.sources.seekable() {
+            return Ok(());
+        }
+        if let Err(cut) = self.check_uncut() {
+            self.discard(Instant::now() + DISCARD_TIME);
+            self.cut = Some(cut);
+            self.writing_ended = true;
             return Ok(());
         }
         self.end()
     }
 
-    /// The quota that cut a target which is to appear as a whole: a write that it refused, even once, is missing for good.
+    /// The quota that cut a target which is to be whole: a write that it refused, even once, is missing for good.
     fn cut_by(&mut self) -> Option<Quota> {
         let quota = self.counters.exhausted().into_iter().find(|quota| quota.is_of_writing())?;
-        let whole = |source: &mut Source| source.output.as_ref().is_some_and(|it| it.output.is_whole());
-        self.sources.iter_mut().any(whole).then_some(quota)
+        self.sources.iter_mut().any(|source| source.must_be_whole()).then_some(quota)
     }
 
     /// Finds out whether its targets are what the guest wrote.
@@ -53,10 +65,13 @@ impl Channel {
     /// # Errors
     /// [`ExitCode::NotCommitted`].
     pub(super) fn check_uncut(&mut self) -> Result<(), Failure> {
+        if let Some(cut) = &self.cut {
+            return Err(cut.clone());
+        }
         let Some(quota) = self.cut_by() else { return Ok(()) };
         let alias = self.spec.shown_alias();
         let text = format!(
-            "channel {alias}: its quota {quota} refused a write, and it is to appear as a whole, so nothing is committed"
+            "channel {alias}: its quota {quota} refused a write, and it is to be whole, so nothing is committed"
         );
         Err(Failure::new(ExitCode::NotCommitted, text))
     }

@@ -262,6 +262,7 @@ impl Opener<'_> {
             writing_ended: false,
             digest: self.manifest.digest.map(Digest::new),
             failure: None,
+            cut: None,
             notes,
         })
     }
@@ -312,11 +313,13 @@ impl Opener<'_> {
                 let open = open.with_flags(reserve | hint(spec));
                 let open = if reserve.is_empty() { open } else { open.expected_size(spec.limits.put_size) };
                 let (file, placement) = registry.create(descriptor, &open, in_place)?;
-                let source = source(spec, file, Some(placement))?;
-                if in_place.is_none()
-                    && let Some(note) = source.note_in_place(spec)
-                {
-                    notes.push(note);
+                let mut source = source(spec, file, Some(placement))?;
+                if in_place.is_none() {
+                    notes.extend(source.note_in_place(spec));
+                    // Of a FIFO or a standard stream it is known what it is: nothing tells its reader that its end is none.
+                    if let Some(target) = &mut source.output {
+                        target.ends_whole = source.kind == Kind::Unknown && !is_local(descriptor);
+                    }
                 }
                 Ok(source)
             }

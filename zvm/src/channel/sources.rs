@@ -36,6 +36,8 @@ pub(super) struct Target {
     pub(super) committed: bool,
     /// COMMIT failed in a way that does not tell whether it is complete.
     pub(super) unsure: bool,
+    /// A pipe with an END of its own: its reader takes what comes before that for the whole.
+    pub(super) ends_whole: bool,
 }
 
 /// Schemes that stay on this machine, for the report's two kinds of counters.
@@ -225,6 +227,7 @@ impl Source {
             begun: false,
             committed: false,
             unsure: false,
+            ends_whole: false,
         });
         Source { file, kind, reader_closed: false, output }
     }
@@ -239,6 +242,11 @@ impl Source {
     /// Whether it appears at COMMIT, all at once.
     pub(super) fn is_whole(&self) -> bool {
         self.output.as_ref().is_some_and(|target| target.output.is_whole())
+    }
+
+    /// Whether somebody will take what is in it for all that there is: it appears at COMMIT, or its reader hears END.
+    pub(super) fn must_be_whole(&self) -> bool {
+        self.is_whole() || self.output.as_ref().is_some_and(|target| target.ends_whole)
     }
 
     /// Whether nothing but a rename is left to do at COMMIT. An upload appears as a whole too, by the word of its server.

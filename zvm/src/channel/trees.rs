@@ -366,6 +366,7 @@ impl SourceTree {
             writing_ended: false,
             digest: None,
             failure: None,
+            cut: None,
             notes: Vec::new(),
         })
     }

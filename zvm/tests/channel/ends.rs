@@ -1,10 +1,10 @@
 //! How channels end, and how another thread ends them.
 
-use crate::shelf::{Book, Shelf, x};
+use crate::shelf::{Book, PIPE, Shelf, x};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
-use vfs_core::{Code, Control, Finish, Kind};
+use vfs_core::{Capabilities, Code, Control, Finish, Kind};
 use zvm::{CallError, ExitCode, OutputState};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -157,6 +157,70 @@ fn a_reader_gone_at_the_end_is_a_note() {
             channels.notes().collect::<Vec<_>>(),
             ["test:p: its reader closed before it took everything"]
         );
+    }
+}
+
+/// Found: a pipe that its writer's quota had cut ended like a whole one, and an upload that a guest had closed was complete.
+#[test]
+fn what_a_quota_cut_hears_no_end_where_that_would_make_it_whole() {
+    let told = PIPE.without(Capabilities::STAT);
+    // A netpipe, which is written in place, and an upload, which appears at COMMIT.
+    for (channel, state) in [("plain:p", OutputState::Partial), ("test:p", OutputState::Discarded)] {
+        for closes in [true, false] {
+            let shelf = Shelf::new();
+            shelf.put("p", Book { capabilities: told, ..Book::pipe("") });
+            let mut channels = shelf.open(&format!("{channel}, 0, 0, 0, 9, 2"));
+            let meters = channels.meters();
+            assert_eq!(x(&mut channels).write_at(b"abc", 0), Ok(2));
+            channels.check_uncut().unwrap();
+            assert_eq!(x(&mut channels).write_at(b"c", 0), Err(Code::EDQUOT.into()));
+            if closes {
+                // At once: who reads it may be waited for.
+                x(&mut channels).writer_closed().unwrap();
+                assert_eq!(ends(&shelf, "p"), ["Discard", "close"]);
+                assert!(x(&mut channels).writing_ended());
+                assert_eq!(x(&mut channels).write_at(b"c", 0), Err(Code::EPIPE.into()));
+            }
+            let failure = channels.check_uncut().unwrap_err();
+            assert_eq!(failure.exit(), ExitCode::NotCommitted);
+            let text = "channel /x: its quota put_size refused a write, and it is to be whole, so nothing is committed";
+            assert_eq!(failure.text(), text);
+            channels.discard_all();
+            assert_eq!(ends(&shelf, "p"), ["Discard", "close"]);
+            assert_eq!(meters[3].outputs()[0].state, state, "{channel}");
+        }
+    }
+}
+
+#[test]
+fn what_a_quota_cut_ends_where_the_manifest_or_its_kind_says_so() {
+    let told = PIPE.without(Capabilities::STAT);
+    let messages = "plain:p, /dev/stderr, 0, 0, 0, 9, 2";
+    for (capabilities, channel, more) in [
+        (told, "plain:p, /x, 0, 0, 0, 9, 2", "Partial = keep, /x"),
+        (told, "test:p, /x, 0, 0, 0, 9, 2", "Partial = keep"),
+        // A FIFO's reader can be told nothing, and messages explain a failure.
+        (PIPE, "plain:p, /x, 0, 0, 0, 9, 2", ""),
+        (told, messages, ""),
+    ] {
+        for closes in [true, false] {
+            let shelf = Shelf::new();
+            shelf.put("p", Book { capabilities, ..Book::pipe("") });
+            let mut channels = shelf.try_open(channel, more, &Control::new()).unwrap();
+            let handle = if channel == messages { 2 } else { 3 };
+            let channel = channels.by_handle(handle).unwrap();
+            assert_eq!(channel.write_at(b"abc", 0), Ok(2));
+            assert_eq!(channel.write_at(b"c", 0), Err(Code::EDQUOT.into()));
+            if closes {
+                channel.writer_closed().unwrap();
+                assert_eq!(ends(&shelf, "p"), ["End"]);
+            }
+            channels.check_uncut().unwrap();
+            channels.end_all().unwrap();
+            channels.commit_all(None).unwrap();
+            drop(channels);
+            assert_eq!(ends(&shelf, "p"), ["End", "Commit", "close"]);
+        }
     }
 }
 
