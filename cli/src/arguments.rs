@@ -5,8 +5,9 @@ mod order;
 use crate::exit::Failure;
 use crate::options::Options;
 use crate::{broker, cat, check, cp, exec, generate, graph, ls, mkdir, mv, providers, rm, run, stat, stdout};
-use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use vfs_core::Shown;
 use zvfs_command::mount;
@@ -35,12 +36,27 @@ the program's own, or one of those of `run`. 32 without a message: the reader of
 impl Arguments {
     /// Reads the command line; if there is nothing to execute, prints why and returns the exit code.
     pub fn read() -> Result<Arguments, ExitCode> {
-        let words = order::options_first(&mut Arguments::command(), std::env::args_os().collect());
-        Arguments::try_parse_from(words).map_err(|error| print(&without_secrets(without_hidden(error))))
+        let words = order::options_first(Arguments::command(), std::env::args_os().collect());
+        parse(words).map_err(|error| print(&without_secrets(without_hidden(error))))
     }
 }
 
+/// What is told of a command line may name any subcommand, so here all of them are made.
+fn parse(words: Vec<OsString>) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(&words).or_else(|error| match error.kind() {
+        ErrorKind::DisplayVersion => Err(error),
+        _ => {
+            let mut whole = Arguments::command();
+            whole.build();
+            let matches = whole.try_get_matches_from_mut(words)?;
+            Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
+        }
+    })
+}
+
+/// A subcommand's arguments are made once it is the one that was typed: those of all would be half of a short command's instructions.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     Run(run::Run),
     Exec(exec::Exec),
@@ -122,5 +138,34 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_no_command_line_asked_for_is_not_made() {
+        let command = Arguments::command();
+        assert!(command.get_subcommands().count() > 10);
+        for subcommand in command.get_subcommands() {
+            assert_eq!(subcommand.get_arguments().count(), 0, "{}", subcommand.get_name());
+        }
+    }
+
+    #[test]
+    fn help_has_words_for_every_subcommand() {
+        let mut whole = Arguments::command();
+        whole.build();
+        for line in ["zvfs --help", "zvfs help", "zvfs"] {
+            let help = parse(line.split(' ').map(OsString::from).collect()).unwrap_err().to_string();
+            for subcommand in whole.get_subcommands().filter(|one| !one.is_hide_set()) {
+                let words = subcommand.get_about().unwrap().to_string();
+                let (name, start) =
+                    (subcommand.get_name(), words.split(' ').take(3).collect::<Vec<_>>().join(" "));
+                let told = help.lines().any(|line| {
+                    line.trim_start()
+                        .strip_prefix(name)
+                        .is_some_and(|rest| rest.trim_start().starts_with(&start))
+                });
+                assert!(told, "{line}: {name}: {start:?} is not in:\n{help}");
+            }
+        }
     }
 }

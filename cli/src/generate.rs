@@ -65,9 +65,12 @@ _zvfs_names() {
 complete -F _zvfs_names -o bashdefault -o default zvfs
 "#;
 
-/// The command without what it hides: clap_complete offers hidden subcommands too.
-fn visible(command: clap::Command) -> clap::Command {
-    let subcommands: Vec<_> = command.get_subcommands().filter(|one| !one.is_hide_set()).cloned().collect();
+/// The command without what it hides: clap_complete offers hidden subcommands too. The others are built, since clap copies what it knows of
+/// them into its own `help`, which it adds again.
+fn visible(mut command: clap::Command) -> clap::Command {
     let arguments: Vec<_> = command.get_arguments().cloned().collect();
+    command.build();
+    let shown = |one: &&clap::Command| !one.is_hide_set() && one.get_name() != "help";
+    let subcommands: Vec<_> = command.get_subcommands().filter(shown).cloned().collect();
     clap::Command::new("zvfs").version(env!("CARGO_PKG_VERSION")).args(arguments).subcommands(subcommands)
 }

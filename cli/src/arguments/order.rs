@@ -6,10 +6,8 @@ use std::ffi::{OsStr, OsString};
 
 /// The words of a command line with the options of its subcommand before the operands. Those of a program that a subcommand runs
 /// stay where they are, and so does what is no subcommand.
-pub fn options_first(command: &mut Command, words: Vec<OsString>) -> Vec<OsString> {
-    // Gives each subcommand the options of all.
-    command.build();
-    let mut command = &*command;
+pub fn options_first(mut command: Command, words: Vec<OsString>) -> Vec<OsString> {
+    let of_all: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
     let (mut first, mut operands) = (Vec::new(), Vec::new());
     let mut rest = words.iter();
     first.extend(rest.next().cloned());
@@ -18,12 +16,14 @@ pub fn options_first(command: &mut Command, words: Vec<OsString>) -> Vec<OsStrin
             operands.extend(rest.by_ref().map(not_option));
         } else if is_option(word) {
             first.push(word.clone());
-            if has_value_behind(command, &word.to_string_lossy()) {
+            if has_value_behind(|| command.get_arguments().chain(&of_all), &word.to_string_lossy()) {
                 first.extend(rest.next().cloned());
             }
-        } else if let Some(subcommand) = command.find_subcommand(word) {
+        } else if let Some(subcommand) = command.find_subcommand(word).cloned() {
             first.push(word.clone());
             command = subcommand;
+            // Makes its arguments, which no other subcommand's are needed for.
+            command.build();
         } else if command.has_subcommands() {
             return words;
         } else {
@@ -52,13 +52,13 @@ fn not_option(operand: &OsString) -> OsString {
 }
 
 /// Whether the word after an option, or after several in one word (`-rj 8`), is its value.
-fn has_value_behind(command: &Command, option: &str) -> bool {
+fn has_value_behind<'a, I: Iterator<Item = &'a Arg>>(arguments: impl Fn() -> I, option: &str) -> bool {
     let takes_value = |arg: &Arg| arg.get_action().takes_values();
     if let Some(name) = option.strip_prefix("--") {
         // With `=` it has its value already, and this is no name.
-        return command.get_arguments().any(|arg| arg.get_long() == Some(name) && takes_value(arg));
+        return arguments().any(|arg| arg.get_long() == Some(name) && takes_value(arg));
     }
-    let known = |letter| command.get_arguments().find(|arg| arg.get_short() == Some(letter));
+    let known = |letter| arguments().find(|arg| arg.get_short() == Some(letter));
     let mut letters = option.chars().skip(1);
     // What follows a letter with a value is that value.
     letters.find(|letter| known(*letter).is_some_and(takes_value)).is_some() && letters.next().is_none()
@@ -73,7 +73,7 @@ mod tests {
     #[track_caller]
     fn ordered(line: &str) -> String {
         let words = line.split(' ').map(OsString::from).collect();
-        let ordered = options_first(&mut Arguments::command(), words);
+        let ordered = options_first(Arguments::command(), words);
         ordered.join(" ".as_ref()).into_string().unwrap()
     }
 
@@ -121,8 +121,8 @@ mod tests {
                 let names = vec!["mem:x"; count].join(" -v ");
                 let line = format!("zvfs {} {names} -v", subcommand.get_name());
                 let words = line.split(' ').map(OsString::from).collect();
-                let taken = Arguments::command()
-                    .try_get_matches_from(options_first(&mut Arguments::command(), words));
+                let taken =
+                    Arguments::command().try_get_matches_from(options_first(Arguments::command(), words));
                 let unknown = taken.err().filter(|error| {
                     use clap::error::ErrorKind::*;
                     matches!(error.kind(), UnknownArgument | TooManyValues | WrongNumberOfValues)
