@@ -84,9 +84,7 @@ impl Exec {
                     (ExitCode::Memory, _) => " (give it more by --memory)",
                     (_, Some(Stopped::Timeout)) => " (give it more by --timeout)",
                     // Which option gives it more is told above.
-                    (ExitCode::NotCommitted, _) => {
-                        " (to keep what was cut, write `Partial = keep` to what --print-manifest prints, for `zvfs run`)"
-                    }
+                    (ExitCode::NotCommitted, _) => " (or keep what there is by --keep-partial)",
                     _ => "",
                 };
                 log::tell(Level::Error, &format!("{program}: {}{more}", report.state));

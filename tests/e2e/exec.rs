@@ -296,18 +296,19 @@ fn what_a_quota_cut_takes_no_files_place() {
         let done = run(exec(&folder, &[&["--put-size", "3"], arguments].concat()));
         let why = format!("channel {alias}: its quota put_size refused a write");
         assert_eq!(done.code, 125, "{done:?}");
-        let keep =
-            "(to keep what was cut, write `Partial = keep` to what --print-manifest prints, for `zvfs run`)";
+        let keep = "(or keep what there is by --keep-partial)";
         for words in [why.as_str(), "nothing is committed", "give it more by --put-size", keep] {
             assert!(done.stderr.contains(words), "{words}: {done:?}");
         }
         assert_eq!(read(&folder, "to"), "old");
     }
     // What the command names keeps it.
-    let printed = run(exec(&folder, &[&["--print-manifest", "--put-size", "3"], stream].concat()));
-    let manifest = folder.write("manifest", format!("{}Partial = keep\n", printed.succeeded().out()));
-    run(zvfs(["run", &manifest]));
+    let done = run(exec(&folder, &[&["--keep-partial", "--put-size", "3"], stream].concat()));
+    assert_ne!(done.code, 125, "{done:?}");
+    assert!(done.stderr.contains("give it more by --put-size"), "{done:?}");
     assert_eq!(read(&folder, "to"), "a t");
+    let printed = run(exec(&folder, &[&["--print-manifest", "--keep-partial"], stream].concat()));
+    assert!(printed.succeeded().out().lines().any(|line| line == "Partial = keep"));
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub struct ChannelOptions {
     /// Let it read and write a descriptor in place, at any position, as a database does
     #[arg(long, value_name = "ALIAS=DESCRIPTOR", value_parser = Given::parse)]
     channel: Vec<Given>,
+    /// Write what --out and --write name in place: what there is stays if the program fails or a quota cuts it
+    #[arg(long)]
+    keep_partial: bool,
     #[command(flatten)]
     folders: FolderOptions,
     /// Do not let it read the files that its arguments name
@@ -118,6 +121,9 @@ impl ChannelOptions {
         let folders = self.folders.all().map(|(given, how)| self.folder(given, how));
         let mut lines: Vec<Line> =
             channels.iter().map(|channel| self.channel(channel)).chain(folders).collect();
+        if self.keep_partial {
+            lines.push(Line::new("--keep-partial", "Partial = keep".into()));
+        }
         if self.interactive || self.input.is_none() && io::stdin().is_terminal() {
             lines.push(Line::new("--interactive", format!("Interactive = {stdin}")));
         }
