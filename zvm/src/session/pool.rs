@@ -7,6 +7,9 @@
 //! To wake a thread costs as much as a small session. As long as sessions are short, those that run are left to take what waits, and one
 //! of the sleepers watches: it looks from time to time, and takes what has waited for longer than that.
 //!
+//! The one that fell asleep last is woken first: its stack, and what its allocator keeps, are in a core's caches still. All in turn would
+//! have none of that, and some would share the allocator's arena with the thread that starts sessions, and wait for each other there.
+//!
 //! Std's locks only, as all that lies on a session's way to its report: see `timer`.
 
 use super::threads::spawn;
@@ -14,7 +17,7 @@ use super::{STACK, THREAD};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Error, Result};
@@ -60,17 +63,22 @@ struct Owner {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is a wake-up in `state`, or the pool ends.
-    woken: Condvar,
+}
+
+/// A thread's own, by which it is woken.
+#[derive(Debug, Default)]
+struct Alarm {
+    /// It was called, or the pool ends.
+    rings: Condvar,
+    /// It was called; changes under the lock.
+    called: AtomicBool,
 }
 
 struct State {
     queue: VecDeque<Work>,
     threads: usize,
-    /// Those that sleep, without those for whom there is a wake-up.
-    asleep: usize,
-    /// Wake-ups that no thread has taken yet.
-    wakeups: usize,
+    /// Those that sleep, without those that were called. The last one is called first.
+    asleep: VecDeque<Arc<Alarm>>,
     /// Threads that were woken or started, and have not looked into the queue yet.
     coming: usize,
     /// Those that do some work.
@@ -153,8 +161,9 @@ impl Drop for Permit {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.lock().ended = true;
-        self.shared.woken.notify_all();
+        let mut state = self.shared.lock();
+        state.ended = true;
+        state.asleep.iter().for_each(|alarm| alarm.rings.notify_one());
     }
 }
 
@@ -166,17 +175,16 @@ impl Shared {
 
     /// Wakes a thread, if one sleeps. Takes the lock and lets go of it first: whoever wakes wants it.
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if state.asleep > 0 {
-            state.asleep -= 1;
-            state.wakeups += 1;
-            state.coming += 1;
-            drop(state);
-            self.woken.notify_one();
-        }
+        let Some(alarm) = state.asleep.pop_back() else { return };
+        alarm.called.store(true, Ordering::Relaxed);
+        state.coming += 1;
+        drop(state);
+        alarm.rings.notify_one();
     }
 
     /// A thread's life: one session after the other, until there is none for a while.
     fn work(&self) {
+        let alarm = Arc::new(Alarm::default());
         let mut state = self.lock();
         state.coming -= 1;
         let mut takes = !state.is_served();
@@ -196,8 +204,8 @@ impl Shared {
                 state.average = (7 * state.average + took.min(COUNTED)) / 8;
                 continue;
             }
-            state.asleep += 1;
-            (state, takes) = match self.sleep(state) {
+            state.asleep.push_back(alarm.clone());
+            (state, takes) = match self.sleep(&alarm, state) {
                 Some(woken) => woken,
                 None => return,
             };
@@ -205,32 +213,40 @@ impl Shared {
         }
     }
 
-    /// Waits for a wake-up, or as the one that watches for work that has waited too long, and says whether to take some; `None`: the
+    /// Waits for a call, or as the one that watches for work that has waited too long, and says whether to take some; `None`: the
     /// thread ends.
-    fn sleep<'s>(&'s self, mut state: MutexGuard<'s, State>) -> Option<(MutexGuard<'s, State>, bool)> {
-        let idle = |state: &mut State| state.wakeups == 0 && !state.ended;
+    fn sleep<'s>(
+        &'s self,
+        alarm: &Arc<Alarm>,
+        mut state: MutexGuard<'s, State>,
+    ) -> Option<(MutexGuard<'s, State>, bool)> {
+        let idle = |state: &mut State| !alarm.called.load(Ordering::Relaxed) && !state.ended;
         let mut active = state.is_served();
         loop {
             let watches = active && !state.watching;
             let (queued, taken) = (state.queued, state.taken);
-            state.watching |= watches;
+            if watches {
+                // Others are called first: they do not watch.
+                state.watching = true;
+                state.wakes(alarm);
+                state.asleep.push_front(alarm.clone());
+            }
             let time = if watches { PATIENCE } else { KEPT };
-            let slept = self.woken.wait_timeout_while(state, time, idle);
+            let slept = alarm.rings.wait_timeout_while(state, time, idle);
             (state, _) = slept.unwrap_or_else(PoisonError::into_inner);
             state.watching &= !watches;
-            if state.wakeups > 0 {
-                state.wakeups -= 1;
+            if alarm.called.swap(false, Ordering::Relaxed) {
                 let takes = !state.is_served();
                 return Some((state, takes));
             }
             if state.ended || !watches {
-                state.asleep -= 1;
+                state.wakes(alarm);
                 state.threads -= 1;
                 return None;
             }
             // Some of what waited then waits still.
             if state.taken < queued {
-                state.asleep -= 1;
+                state.wakes(alarm);
                 state.coming += 1;
                 return Some((state, true));
             }
@@ -243,7 +259,12 @@ impl Shared {
 impl State {
     /// How many threads will look into the queue without ending a session first.
     fn free(&self) -> usize {
-        self.asleep + self.coming
+        self.asleep.len() + self.coming
+    }
+
+    /// A thread sleeps no more, which nobody has called.
+    fn wakes(&mut self, alarm: &Arc<Alarm>) {
+        self.asleep.retain(|other| !Arc::ptr_eq(other, alarm));
     }
 
     /// Whether those that run will soon take what waits.
@@ -262,8 +283,7 @@ impl Default for State {
         State {
             queue: VecDeque::new(),
             threads: 0,
-            asleep: 0,
-            wakeups: 0,
+            asleep: VecDeque::new(),
             coming: 0,
             running: 0,
             queued: 0,
@@ -278,7 +298,7 @@ impl Default for State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let State { queue, threads, asleep, .. } = self;
-        write!(f, "{threads} threads, {asleep} asleep, {} queued", queue.len())
+        write!(f, "{threads} threads, {} asleep, {} queued", asleep.len(), queue.len())
     }
 }
 

@@ -90,8 +90,7 @@ fn work_that_comes_while_a_long_session_is_watched_does_not_wait_for_it() {
     };
     for round in 0..100 {
         pool.0.shared.lock().average = Duration::ZERO;
-        let ((short_ends, short), (long_ends, long), (last_ran, last)) =
-            (channel(), channel(), channel());
+        let ((short_ends, short), (long_ends, long), (last_ran, last)) = (channel(), channel(), channel());
         start(Box::new(move || short.recv().unwrap()));
         start(Box::new(move || long.recv().unwrap()));
         short_ends.send(()).unwrap();
@@ -125,4 +124,38 @@ fn threads_end_with_their_pool() {
     }
     drop((pool, sender));
     assert!(ended.recv().is_err());
+}
+
+/// Work that comes one after the other is one thread's, though others sleep too: each would come with cold caches.
+#[test]
+fn the_thread_that_worked_last_is_woken_first() {
+    const ALL: usize = 8;
+    let pool = SessionPool::new(ALL as u32);
+    let together = Arc::new(Barrier::new(ALL + 1));
+    for _ in 0..ALL {
+        let (together, permit) = (together.clone(), permit(&pool));
+        pool.run(move || {
+            together.wait();
+            drop(permit);
+        })
+        .unwrap();
+    }
+    together.wait();
+    let asleep = || pool.0.shared.lock().asleep.len();
+    let (sender, done) = channel();
+    let mut ids = Vec::new();
+    for _ in 0..100 {
+        while asleep() < ALL {
+            thread::yield_now();
+        }
+        let (sender, permit) = (sender.clone(), permit(&pool));
+        pool.run(move || {
+            drop(permit);
+            sender.send(thread::current().id()).unwrap();
+        })
+        .unwrap();
+        ids.push(done.recv().unwrap());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
 }
