@@ -88,6 +88,31 @@ def test_a_tree_is_put_and_got(fs: Any, tmp_path: Path) -> None:
     assert (tmp_path / "back" / "deep" / "b").read_text() == "deep/b"
 
 
+def test_a_tree_is_gone_through_without_its_links_to_folders(fs: Any, tmp_path: Path) -> None:
+    tree, beside = tmp_path / "tree", tmp_path / "beside"
+    for folder in (tree / "deep", beside):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("content")
+    (tree / "link").symlink_to(beside)
+    (tree / "deep" / "above").symlink_to("..")
+    (tree / "file").symlink_to(beside / "file")
+    files = [f"{tree}/deep/file", f"{tree}/file"]
+    with pytest.warns(UserWarning, match="may be a link to a folder; links=True goes into those"):
+        assert fs.find(str(tree)) == files
+    with pytest.warns(UserWarning, match="may be a link"):
+        assert fs.glob(f"{tree}/**/file") == files
+    with pytest.warns(UserWarning, match="may be a link"):
+        fs.get(str(tree), str(tmp_path / "back"), recursive=True)
+    assert sorted(os.listdir(tmp_path / "back")) == ["deep", "file"]
+    assert os.listdir(tmp_path / "back" / "deep") == ["file"]
+    # One that is itself named is gone into, and a listing has it.
+    (tree / "deep" / "above").unlink()
+    assert fs.find(f"{tree}/link") == [f"{tree}/link/file"]
+    assert fs.ls(str(tree), detail=False) == [f"{tree}/{name}" for name in ("deep", "file", "link")]
+    assert fs.find(str(tree), links=True) == [*files, f"{tree}/link/file"]
+    assert fs.isdir(f"{tree}/link")
+
+
 def test_pyarrow_writes_a_dataset_of_folders(fs: Any, tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     import pyarrow.dataset

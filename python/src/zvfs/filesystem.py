@@ -8,6 +8,7 @@ providers may load, as those of zvfs.Registry: file, text, providers, provider_p
 from __future__ import annotations
 
 import os
+import warnings
 from datetime import datetime, timezone
 from errno import ELOOP
 from typing import Any
@@ -51,7 +52,14 @@ class ZvfsFileSystem(AbstractFileSystem):
         name = self._strip_protocol(path)
         return _info(name, self.registry.stat(name, timeout=self._timeout))
 
-    def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
+    def walk(self, path: str, *arguments: Any, **options: Any) -> Any:
+        """As fsspec's own, and with it find, glob, du and get(recursive=True). Goes into no folder of which the listing that it is in does
+        not say that it is one, since it may be a link, also to a folder above; `links=True` goes into those as well."""
+        options.setdefault("links", False)
+        return super().walk(path, *arguments, **options)
+
+    def ls(self, path: str, detail: bool = True, links: bool = True, **_: Any) -> list[Any]:
+        """As fsspec's own. `links=False` leaves out what `walk` does, with a warning."""
         folder = self._strip_protocol(path)
         try:
             entries = self.registry.list(folder, timeout=self._timeout)
@@ -60,8 +68,20 @@ class ZvfsFileSystem(AbstractFileSystem):
         names = [(_below(folder, entry.name), entry.stat) for entry in entries]
         if not detail:
             return sorted(name for name, _ in names)
-        found = [_info(name, stat) if stat else self.info(name) for name, stat in names]
+        listed = [self._listed(name, stat, links) for name, stat in names]
+        found = [one for one in listed if one is not None]
         return sorted(found, key=lambda one: str(one["name"]))
+
+    def _listed(self, name: str, stat: Stat | None, links: bool) -> dict[str, Any] | None:
+        """What is told of a name in a listing; None: a folder that may be a link, where those are left out."""
+        if stat is not None and (links or stat.kind != "unknown"):
+            return _info(name, stat)
+        info = self.info(name)
+        if links or info["type"] != "directory":
+            return info
+        text = f"{name} is left out: it may be a link to a folder; links=True goes into those"
+        warnings.warn(text, stacklevel=2)
+        return None
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> Any:
         options.pop("autocommit", None)
