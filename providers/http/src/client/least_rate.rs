@@ -22,6 +22,11 @@ impl LeastRate {
         self.since.get_or_insert_with(Instant::now);
     }
 
+    /// Says that what was waited for is there. Its bytes are added once they are taken, which may be much later.
+    pub fn pause(&mut self) {
+        self.waited += self.since.take().map_or(Duration::ZERO, |since| since.elapsed());
+    }
+
     /// Adds bytes that came or went. What their reader does before it wants more is not counted.
     ///
     /// # Errors
@@ -92,6 +97,9 @@ mod tests {
         assert!(rate.check(&tuning(100)).is_ok() && rate.since.is_some(), "a failure ends the wait");
         rate.add(1, &tuning(100)).unwrap();
         assert!(rate.since.is_none(), "the reader's own time counts");
+        rate.begin();
+        rate.pause();
+        assert!(rate.since.is_none() && rate.waited < Duration::from_secs(60), "what is there is waited for");
         let mut rate = after(60, 6_000);
         rate.add(0, &tuning(100)).unwrap();
         assert_eq!((rate.waited, rate.bytes), (Duration::ZERO, 0), "what was fast once counts for ever");

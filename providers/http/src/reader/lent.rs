@@ -9,7 +9,6 @@ use crate::reader::object::Object;
 use crate::reader::{Reader, Window};
 use crate::settings::Ranges;
 use rustix::io::ioctl_fionread;
-use std::time::Duration;
 use vfs_core::{Code, Direction, Error, Lease, Result};
 use zvfs_net::failure::{Attempt, Failure};
 
@@ -24,8 +23,6 @@ pub(super) struct Lent {
     stream: Stream,
     /// The bytes of it that have come.
     limit: u64,
-    /// How long they were waited for.
-    waited: Duration,
 }
 
 impl Reader {
@@ -65,9 +62,9 @@ impl Reader {
         let Some(stream) = self.idle.take(at_hand) else { return Ok(None) };
         self.look_ahead()?;
         self.rate.begin();
-        let (mut came, mut waited) = (has_come(&stream)?, Duration::ZERO);
+        let mut came = has_come(&stream)?;
         if came == 0 {
-            waited = self.await_bytes(&stream)?;
+            self.await_bytes(&stream)?;
             came = has_come(&stream)?;
         }
         let limit = self.ahead_at().map_or(came, |at| came.min(at - position));
@@ -76,7 +73,9 @@ impl Reader {
             self.keep(stream);
             return Ok(None);
         }
-        Ok(Some(Lent { stream, limit, waited }))
+        // Whoever takes them may have to wait for somebody else first.
+        self.rate.pause();
+        Ok(Some(Lent { stream, limit }))
     }
 
     /// Takes an answer back whose socket was lent.
@@ -94,13 +93,13 @@ impl Reader {
                 format!("advance {}: it lends nothing", self.caller.shown),
             ));
         }
-        let Some(Lent { mut stream, waited, .. }) = self.lent.take_if(|lent| count <= lent.limit) else {
+        let Some(Lent { mut stream, .. }) = self.lent.take_if(|lent| count <= lent.limit) else {
             let text = format!("advance {}: by {count} bytes, which were not lent", self.caller.shown);
             return Err(Error::new(Code::EINVAL, text));
         };
         stream.advance(count);
         self.keep(stream);
-        self.tell(count, waited);
+        self.tell(count);
         self.position += count;
         self.budget.progressed(count);
         self.rate.add(count, &self.caller.tuning).map_err(|text| self.failed("read", &too_slow(text)))

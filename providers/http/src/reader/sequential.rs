@@ -121,6 +121,12 @@ impl Reader {
     fn read_ahead(&mut self, buf: &mut [u8]) -> Attempt<Option<usize>> {
         let position = self.position;
         let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.at() == position) else { return Ok(None) };
+        // It was given up: one answer goes on from where it ends.
+        if ahead.is_over() && self.object.size.is_some_and(|size| position < size) {
+            self.ahead = None;
+            self.watched.pass();
+            return Ok(None);
+        }
         if self.watched.is_watching() {
             return self.read_watched_ahead(buf);
         }

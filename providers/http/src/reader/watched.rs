@@ -24,12 +24,20 @@ pub(super) struct Watched {
     tuner: Option<Tuner>,
     /// When the tuner was told of something last.
     told: Instant,
+    /// How long was waited since then.
+    waited: Duration,
 }
 
 impl Watched {
     /// Of a file that was opened in such a time.
     pub(super) fn new(ranges: Ranges, round_trip: Duration) -> Watched {
-        Watched { is_off: ranges != Ranges::Auto, round_trip, tuner: None, told: Instant::now() }
+        Watched {
+            is_off: ranges != Ranges::Auto,
+            round_trip,
+            tuner: None,
+            told: Instant::now(),
+            waited: Duration::ZERO,
+        }
     }
 
     /// Begins, if that much is left to be read that it may pay.
@@ -38,8 +46,21 @@ impl Watched {
         if self.is_off || !is_enough {
             self.tuner = None;
         } else if self.tuner.is_none() {
-            (self.tuner, self.told) = (Some(Tuner::new(self.round_trip)), Instant::now());
+            self.tuner = Some(Tuner::new(self.round_trip));
+            self.take_time();
         }
+    }
+
+    /// What came until now says nothing.
+    pub(super) fn pass(&mut self) {
+        self.take_time();
+    }
+
+    /// The time since this was asked last, and how much of it was waited.
+    fn take_time(&mut self) -> (Duration, Duration) {
+        let now = Instant::now();
+        let time = now - mem::replace(&mut self.told, now);
+        (time, mem::take(&mut self.waited).min(time))
     }
 
     /// What is known is of no use any more.
@@ -60,19 +81,18 @@ impl Watched {
 impl Reader {
     /// Reads from an answer at the position, waiting for one byte; 0: it is at its end.
     pub(super) fn read_watched(&mut self, stream: &mut Stream, buf: &mut [u8]) -> Attempt<usize> {
-        let mut waited = Duration::ZERO;
         loop {
             if let Some(count) = stream.try_read(self.position, buf, &self.caller)? {
-                self.tell(count as u64, waited);
+                self.tell(count as u64);
                 return Ok(count);
             }
-            waited = self.await_bytes(stream)?;
+            self.await_bytes(stream)?;
         }
     }
 
-    /// Waits until something of an answer has come. Returns how long that took, as far as the tuner does not know of it yet.
-    pub(super) fn await_bytes(&mut self, stream: &Stream) -> Attempt<Duration> {
-        let Some(socket) = stream.socket() else { return Ok(Duration::ZERO) };
+    /// Waits until something of an answer has come.
+    pub(super) fn await_bytes(&mut self, stream: &Stream) -> Attempt<()> {
+        let Some(socket) = stream.socket() else { return Ok(()) };
         let stall = self.caller.tuning.stall_timeout;
         let began = Instant::now();
         loop {
@@ -83,17 +103,18 @@ impl Reader {
                 Some(patience) => self.caller.patiently().ready_within(socket, Events::READ, patience)?,
                 None => self.caller.patiently().ready_within(socket, Events::READ, left)?,
             };
+            self.watched.waited += since.elapsed();
             if !came.is_empty() {
-                return Ok(since.elapsed());
+                return Ok(());
             }
             if began.elapsed() >= stall {
                 return Err(self.caller.patiently().expired());
             }
-            self.tell(0, since.elapsed());
+            self.tell(0);
         }
     }
 
-    /// The same from what was read ahead. `None`: there is no more of it.
+    /// The same from what was read ahead. `None`: it could not be read.
     pub(super) fn read_watched_ahead(&mut self, buf: &mut [u8]) -> Attempt<Option<usize>> {
         let Some(ahead) = &mut self.ahead else { return Ok(None) };
         // The answer that came up to here goes on; what it brings is there already.
@@ -101,18 +122,14 @@ impl Reader {
         if let Some(stream) = self.idle.take(|stream| stream.at() == position) {
             stream.dismiss(&self.caller);
         }
-        if ahead.is_over() && self.object.size.is_some_and(|size| position < size) {
-            self.ahead = None;
-            self.watched.told = Instant::now();
-            return Ok(None);
-        }
         let since = Instant::now();
         match ahead.read(buf, &self.caller.context) {
             Ok(count) => {
+                self.watched.waited += since.elapsed();
                 // The last ones, once it was given up, say nothing of one answer.
                 match ahead.is_narrowed() {
-                    true => self.watched.told = Instant::now(),
-                    false => self.tell(count as u64, since.elapsed()),
+                    true => self.watched.pass(),
+                    false => self.tell(count as u64),
                 }
                 Ok(Some(count))
             }
@@ -128,10 +145,9 @@ impl Reader {
     }
 
     /// Tells the tuner of what came, which is not counted in the position yet, and does what it advises.
-    pub(super) fn tell(&mut self, bytes: u64, waited: Duration) {
+    pub(super) fn tell(&mut self, bytes: u64) {
+        let (time, waited) = self.watched.take_time();
         let Some(tuner) = &mut self.watched.tuner else { return };
-        let now = Instant::now();
-        let time = now - mem::replace(&mut self.watched.told, now);
         let position = self.position + bytes;
         let left = self.object.size.unwrap_or(0).saturating_sub(position);
         let beside = self.ahead.as_ref().map(|ahead| {
@@ -139,7 +155,7 @@ impl Reader {
             let is_over = ahead.is_full() || ahead.at() <= position;
             Beside { bytes: received.bytes, time: received.time(), is_over, has_failed: ahead.has_failed() }
         });
-        match tuner.told(Came { bytes, time, waited: waited.min(time) }, left, beside) {
+        match tuner.told(Came { bytes, time, waited }, left, beside) {
             Advice::GoOn => {}
             Advice::Try(distance) => self.fetch_beside(position + distance.max(DISTANCE_MIN)),
             Advice::Widen => drop(self.ahead.as_ref().map(|ahead| ahead.widen(RANGES))),

@@ -129,3 +129,21 @@ fn more_than_was_lent_cannot_have_been_moved() {
         drain(file).is(position..SIZE);
     });
 }
+
+/// Found by a review: the time in which the other side took nothing counted, and a reader that paused lost its download.
+#[test]
+fn what_is_there_and_not_taken_yet_is_not_waited_for() {
+    let server = serving(Object::new(SIZE));
+    let settings = r#"least-rate = "1g", least-rate-time = "2s""#;
+    with_file(registry(settings), server.url("/"), READ, |file| {
+        let mut buf = [0; 50_000];
+        while file.lease(Direction::Read).is_err() {
+            file.read(&mut buf).unwrap();
+        }
+        let (_from, to) = rustix::pipe::pipe().unwrap();
+        let lease = file.lease(Direction::Read).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(2500));
+        let count = splice(lease.fd, None, to.as_fd(), None, 1000, SpliceFlags::NONBLOCK).unwrap();
+        file.advance(Direction::Read, count as u64).unwrap();
+    });
+}
