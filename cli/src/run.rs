@@ -193,7 +193,7 @@ fn tell(path: &Path, report: &Report, whose: Whose) {
     let path = path.display();
     if report.exit_code.number() != 0 {
         // The other reason of this code is the guest's own.
-        let cut = report.exit_code == ExitCode::NotCommitted && report.state.starts_with("channel ");
+        let cut = report.exit_code == ExitCode::NotCommitted && !report.state.starts_with("the guest ");
         let hint = if cut { " (give it more, or let it be cut by `Partial = keep`)" } else { "" };
         log::tell(Level::Error, &format!("{path}: {}{hint}", report.state));
     }

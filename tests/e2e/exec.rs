@@ -139,6 +139,15 @@ fn a_folder_is_shown_under_its_name() {
     run(exec(&folder, &["--dir", "in=none", "guest.wasm", "cat", "in/a"])).failed(14, &["tree /in: list "]);
 }
 
+/// What the guest itself says stands between the command's lines.
+#[track_caller]
+fn not_committed(done: &Done, words: &[&str]) {
+    assert_eq!(done.code, 125, "{done:?}");
+    for words in words {
+        assert!(done.stderr.contains(words), "no `{words}` in {done:?}");
+    }
+}
+
 #[test]
 fn what_it_makes_in_a_directory_is_taken_out() {
     let Some(folder) = guest() else { return };
@@ -167,7 +176,10 @@ fn what_it_makes_in_a_directory_is_taken_out() {
     is_there(&folder, "new/result");
     assert_eq!(read(&folder, "new/result/other"), "other");
     let few = run(exec(&folder, &[&["--puts", "3"], &options[..], &program].concat()));
-    assert!(few.code == 1 && few.stderr.contains("give it more by --puts"), "{few:?}");
+    not_committed(
+        &few,
+        &["export /out: its quota puts refused a write", "nothing is committed", "give it more by --puts"],
+    );
 }
 
 #[test]
@@ -178,7 +190,10 @@ fn a_folder_is_changed_once_it_has_ended() {
     folder.write("data/sub/gone", "x");
     folder.write("data/sub/b", "B");
     let few = run(exec(&folder, &["--dir-rw", "in=data", "--puts", "3", "guest.wasm", "change", "in"]));
-    assert!(few.code == 1 && few.stderr.contains("give it more by --puts"), "{few:?}");
+    not_committed(
+        &few,
+        &["tree /in: its quota puts refused a write", "nothing is committed", "give it more by --puts"],
+    );
     assert_eq!((read(&folder, "data/a"), read(&folder, "data/sub/gone")), ("A".into(), "x".into()));
     let done = run(exec(&folder, &["--dir-rw", "in=data", "guest.wasm", "change", "in"]));
     assert_eq!((done.code, done.out(), done.stderr.as_str()), (0, "A+", ""), "{done:?}");
@@ -301,6 +316,18 @@ fn what_a_quota_cut_takes_no_files_place() {
             assert!(done.stderr.contains(words), "{words}: {done:?}");
         }
         assert_eq!(read(&folder, "to"), "old");
+    }
+    // Nor a folder's: the file that was cut, and those beside it.
+    fs::create_dir(folder.at("folder")).unwrap();
+    folder.write("folder/a", "old");
+    for (option, what) in [("--out-dir", "export"), ("--dir-rw", "tree")] {
+        let arguments = ["--put-size", "3", option, "d=folder", "guest.wasm", "put", "d/a", "whole"];
+        let why = format!("{what} /d: its quota put_size refused a write");
+        not_committed(
+            &run(exec(&folder, &arguments)),
+            &[&why, "nothing is committed", "give it more by --put-size"],
+        );
+        assert_eq!(read(&folder, "folder/a"), "old");
     }
     // What the command names keeps it.
     let done = run(exec(&folder, &[&["--keep-partial", "--put-size", "3"], stream].concat()));

@@ -330,6 +330,11 @@ fn each_bad_key_names_itself() {
         ("Digest = md5", 8, "sha256 or blake3"),
         ("Partial = keep\nPartial = drop", 9, "Partial: `drop` is not `keep` or `keep, alias`"),
         ("Partial = keep, /dev/no", 8, "Partial: there is no channel /dev/no"),
+        (
+            "Scratch = 1m\nTree = mem:, /x, ro, 1, 1\nPartial = keep, /x",
+            10,
+            "Partial: tree /x is not written",
+        ),
         ("Partial = keep, /dev/stdin", 8, "Partial: channel /dev/stdin is not written"),
         ("Commit = 0", 8, "Commit: `0` is neither end nor success"),
         ("Sync = yes", 8, "neither 0 nor 1"),

@@ -37,7 +37,7 @@ pub struct ChannelOptions {
     /// Let it read and write a descriptor in place, at any position, as a database does
     #[arg(long, value_name = "ALIAS=DESCRIPTOR", value_parser = Given::parse)]
     channel: Vec<Given>,
-    /// Write what --out and --write name in place: what there is stays if the program fails or a quota cuts it
+    /// Write what --out and --write name in place: what there is stays if the program fails or a quota cuts it. A quota cuts folders likewise
     #[arg(long)]
     keep_partial: bool,
     #[command(flatten)]

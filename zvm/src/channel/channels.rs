@@ -250,7 +250,8 @@ impl Channels {
     /// # Errors
     /// [`ExitCode::NotCommitted`]: a quota cut it.
     pub fn check_uncut(&mut self) -> Result<(), Failure> {
-        self.list.iter_mut().try_for_each(Channel::check_uncut)
+        self.list.iter_mut().try_for_each(Channel::check_uncut)?;
+        self.exports.iter().try_for_each(Export::check_uncut)
     }
 
     /// Tells every reader that no data follows (END), and waits for none.

@@ -1,8 +1,10 @@
 //! What a channel moved, readable from any thread.
 
+use crate::exit::{ExitCode, Failure};
 use serde::Serialize;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use vfs_core::Shown;
 
 /// A channel's four counters, and the call that its sources are in. One thread counts, any may look: also while that one is
 /// stuck in a provider.
@@ -55,6 +57,15 @@ impl Quota {
     /// Whether it limits what is written.
     pub(crate) fn is_of_writing(self) -> bool {
         matches!(self, Quota::Puts | Quota::PutSize)
+    }
+
+    /// The failure of a session of which it has cut something that is to be whole.
+    pub(super) fn cut(self, what: &str, alias: &str) -> Failure {
+        let text = format!(
+            "{what} {}: its quota {self} refused a write, and it is to be whole, so nothing is committed",
+            Shown(alias)
+        );
+        Failure::new(ExitCode::NotCommitted, text)
     }
 }
 
@@ -115,6 +126,11 @@ impl Counters {
         let bits = self.exhausted.load(Relaxed);
         let all = [Quota::Gets, Quota::GetSize, Quota::Puts, Quota::PutSize];
         all.into_iter().filter(|quota| bits & *quota as u8 != 0).collect()
+    }
+
+    /// The first of them that limits what is written.
+    pub(super) fn exhausted_by_writing(&self) -> Option<Quota> {
+        self.exhausted().into_iter().find(|quota| quota.is_of_writing())
     }
 
     /// Notes that a call was refused.

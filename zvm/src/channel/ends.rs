@@ -4,7 +4,7 @@ use super::counters::{Operation, Quota};
 use super::outputs::OutputState;
 use super::sources::Source;
 use super::{CallError, Channel};
-use crate::exit::{ExitCode, Failure};
+use crate::exit::Failure;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Error, Finish, Flush, Kind, Result};
 
@@ -56,7 +56,7 @@ impl Channel {
 
     /// The quota that cut a target which is to be whole: a write that it refused, even once, is missing for good.
     fn cut_by(&mut self) -> Option<Quota> {
-        let quota = self.counters.exhausted().into_iter().find(|quota| quota.is_of_writing())?;
+        let quota = self.counters.exhausted_by_writing()?;
         self.sources.iter_mut().any(|source| source.must_be_whole()).then_some(quota)
     }
 
@@ -68,12 +68,7 @@ impl Channel {
         if let Some(cut) = &self.cut {
             return Err(cut.clone());
         }
-        let Some(quota) = self.cut_by() else { return Ok(()) };
-        let alias = self.spec.shown_alias();
-        let text = format!(
-            "channel {alias}: its quota {quota} refused a write, and it is to be whole, so nothing is committed"
-        );
-        Err(Failure::new(ExitCode::NotCommitted, text))
+        self.cut_by().map_or(Ok(()), |quota| Err(quota.cut("channel", &self.spec.alias)))
     }
 
     /// END on every source that is written. Waits for nobody.

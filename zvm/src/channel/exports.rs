@@ -122,8 +122,9 @@ impl Export {
         options: OpenOptions,
         control: &Control,
     ) -> std::result::Result<Export, Failure> {
-        let TreeSpec { line, source, path, limits, .. } = &tree.spec;
-        let spec = ExportSpec { line: *line, target: source.clone(), path: path.clone(), limits: *limits };
+        let TreeSpec { line, source, path, limits, keep_partial, .. } = &tree.spec;
+        let (target, path) = (source.clone(), path.clone());
+        let spec = ExportSpec { line: *line, target, path, limits: *limits, keep_partial: *keep_partial };
         let what = "tree";
         let export = Export::new(&spec, registry, options, control);
         let export = Export { what, tree: Some(number), counters: tree.counters.clone(), ..export };
@@ -194,6 +195,17 @@ impl Export {
             self.known = all.map(|number| (number, tree.known(number))).collect();
         }
         self.changes = changes;
+    }
+
+    /// Finds out whether it is what the guest wanted: whether it has written again what a quota refused, nobody can tell.
+    ///
+    /// # Errors
+    /// [`ExitCode::NotCommitted`].
+    pub(super) fn check_uncut(&self) -> std::result::Result<(), Failure> {
+        match self.counters.exhausted_by_writing() {
+            Some(quota) if !self.spec.keep_partial => Err(quota.cut(self.what, &self.spec.path)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether files are left to be written, unless all was discarded.

@@ -66,10 +66,10 @@ pub(super) fn read(lines: &Lines<'_>, warnings: &mut Vec<Warning>) -> Result<Man
     }
     let mut channels = channels(lines, version, warnings)?;
     mounts::mark_interactive(lines, &mut channels)?;
-    outputs::mark_partial(lines, &mut channels)?;
     let scratch = singles.get("Scratch").map(|line| scratch(line)).transpose()?;
-    let trees = trees::trees(lines, scratch.is_some())?;
-    let exports = trees::exports(lines, &trees, scratch.is_some())?;
+    let mut trees = trees::trees(lines, scratch.is_some())?;
+    let mut exports = trees::exports(lines, &trees, scratch.is_some())?;
+    outputs::mark_partial(lines, &mut channels, &mut trees, &mut exports)?;
     let (memory, tagged) = memory(&singles)?;
     let digest = digest(&singles)?.or(tagged.then_some(DigestAlgorithm::Sha256));
     Ok(Manifest {

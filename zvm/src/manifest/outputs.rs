@@ -2,6 +2,7 @@
 
 use super::channel::ChannelSpec;
 use super::lines::{Line, Lines, trim};
+use super::trees::{ExportSpec, TreeSpec, is_same_place};
 use super::{defect, mounts};
 use crate::exit::Failure;
 use vfs_core::Shown;
@@ -17,8 +18,13 @@ pub enum Commit {
     Success,
 }
 
-/// `Partial = keep[, alias]`: marks the channels.
-pub(super) fn mark_partial(lines: &Lines<'_>, channels: &mut [ChannelSpec]) -> Result<(), Failure> {
+/// `Partial = keep[, alias]`: marks the channels, and the directories that are written to folders.
+pub(super) fn mark_partial(
+    lines: &Lines<'_>,
+    channels: &mut [ChannelSpec],
+    trees: &mut [TreeSpec],
+    exports: &mut [ExportSpec],
+) -> Result<(), Failure> {
     for line in lines.list.iter().filter(|line| line.key == "Partial") {
         let (word, alias) = match line.value.split_once(',') {
             Some((word, alias)) => (trim(word), Some(trim(alias))),
@@ -28,17 +34,29 @@ pub(super) fn mark_partial(lines: &Lines<'_>, channels: &mut [ChannelSpec]) -> R
             let text = format!("Partial: `{}` is not `keep` or `keep, alias`", Shown(word));
             return Err(defect(line.number, text));
         }
+        let channels = channels.iter_mut().map(|channel| {
+            let is_written = channel.limits.writable();
+            ("channel", &*channel.alias, is_written, &mut channel.keep_partial)
+        });
+        let trees = trees.iter_mut().map(|tree| {
+            let is_written = tree.limits.writable();
+            ("tree", tree.path.as_str(), is_written, &mut tree.keep_partial)
+        });
+        let exports =
+            exports.iter_mut().map(|export| ("export", export.path.as_str(), true, &mut export.keep_partial));
+        let mut all = channels.chain(trees).chain(exports);
         let Some(alias) = alias else {
-            channels.iter_mut().for_each(|channel| channel.keep_partial = true);
+            all.for_each(|(_, _, _, keep)| *keep = true);
             continue;
         };
-        match channels.iter_mut().find(|channel| &*channel.alias == alias) {
+        let is_it = |what, name| name == alias || what != "channel" && is_same_place(name, alias);
+        match all.find(|(what, name, ..)| is_it(*what, *name)) {
             None => return Err(mounts::no_channel(line, alias)),
-            Some(channel) if !channel.limits.writable() => {
-                let text = format!("Partial: channel {} is not written", Shown(alias));
+            Some((what, _, false, _)) => {
+                let text = format!("Partial: {what} {} is not written", Shown(alias));
                 return Err(defect(line.number, text));
             }
-            Some(channel) => channel.keep_partial = true,
+            Some((.., keep)) => *keep = true,
         }
     }
     Ok(())

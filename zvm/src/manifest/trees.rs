@@ -25,6 +25,8 @@ pub struct TreeSpec {
     pub limits: Limits,
     /// The most names, in all folders together.
     pub entries: u64,
+    /// Whether what a quota cut is written all the same: the key `Partial`.
+    pub keep_partial: bool,
 }
 
 /// A directory whose content is written to a provider's folder when the session ends well.
@@ -39,6 +41,8 @@ pub struct ExportSpec {
     pub path: String,
     /// How many files and folders may be written, and how many bytes; nothing is read.
     pub limits: Limits,
+    /// Whether what a quota cut is written all the same: the key `Partial`.
+    pub keep_partial: bool,
 }
 
 /// `Tree = source, path, ro, gets, get_size[, entries]`, or `Tree = source, path, rw, gets, get_size, puts, put_size[, entries]`
@@ -123,7 +127,7 @@ fn export(line: &Line<'_>) -> Result<ExportSpec, Failure> {
     if !limits.writable() {
         return Err(of_export("its quotas allow no writing".into()));
     }
-    Ok(ExportSpec { line: line.number, target: target.to_owned(), path, limits })
+    Ok(ExportSpec { line: line.number, target: target.to_owned(), path, limits, keep_partial: false })
 }
 
 /// Whether two folders are one, or one lies in the other, as far as their descriptors say.
@@ -132,7 +136,7 @@ fn overlap(one: &str, other: &str) -> bool {
 }
 
 /// Whether two absolute paths lead to one place.
-fn is_same_place(one: &str, other: &str) -> bool {
+pub(super) fn is_same_place(one: &str, other: &str) -> bool {
     let names = |path: &'_ str| {
         path.split('/').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
@@ -183,5 +187,6 @@ fn tree(line: &Line<'_>) -> Result<TreeSpec, Failure> {
     if !(1..=ENTRIES_MAX).contains(&entries) {
         return Err(of_tree(format!("entries: {entries} is out of range: 1 to {ENTRIES_MAX}")));
     }
-    Ok(TreeSpec { line: line.number, source: source.to_owned(), path, limits, entries })
+    let source = source.to_owned();
+    Ok(TreeSpec { line: line.number, source, path, limits, entries, keep_partial: false })
 }

@@ -210,7 +210,7 @@ fn a_file_that_changed_is_not_copied_to_be_written() {
 #[test]
 fn quotas_are_what_would_be_changed() {
     let vault = vault();
-    let job = job_of(&vault, "99, 9999, 3, 8");
+    let job = job_of(&vault, "99, 9999, 3, 8").key("Partial = keep, /data");
     let script = format!(
         "open \"data/a\" 0 {WRITE} 0\n open \"data/a\" 0 {WRITE} {APPEND}\n write 5 9\n write 5 1\n path_unlink_file 3 \"data/b/c\"
         path_create_directory 3 \"data/x\"\n path_unlink_file 3 \"data/b/d/e\"\n open \"data/b/d/e\" 0 {WRITE} 0\n fd_filestat_set_size 4 9"
@@ -232,6 +232,25 @@ fn quotas_are_what_would_be_changed() {
         .over_provider(self::vault())
         .told(&format!("open \"data/a\" 0 {WRITE} 0\n open \"data/a\" 0 {READ} 0\n read 4 9"));
     assert_eq!(told, [NOSPC, 4, 5]);
+}
+
+#[test]
+fn a_tree_that_a_quota_cut_stays_as_it_was() {
+    let script = format!(
+        "open \"data/a\" {TRUNCATE} {WRITE} 0\n write 4 9\n write 4 1\n path_unlink_file 3 \"data/b/c\""
+    );
+    for (key, code) in [("Partial = keep", 0), ("Commit = end", 125)] {
+        let (vault, before) = (vault(), vault().content());
+        let job = job_of(&vault, "99, 9999, 9, 8").key(key);
+        let report = job.run(&script::program(&script));
+        assert_eq!((end(&report).0, job.log()), (code, vec![4, 8, DQUOT, 0]), "{report:?}");
+        assert_eq!(vault.content() == before, code != 0, "{report:?}");
+        assert_eq!(
+            report.state.starts_with("tree /data: its quota put_size refused"),
+            code != 0,
+            "{report:?}"
+        );
+    }
 }
 
 #[test]
