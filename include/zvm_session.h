@@ -323,8 +323,8 @@ int32_t ZVFS_CALL zvm_template_source(zvm_template *shared, uint64_t index, zvm_
 /* Reads and compiles the program now, and runs nothing; else the first session does that within its own Timeout. Waits for that, an
  * hour at most, or until the template is freed. A failure is not kept: the next session tries again. ENOENT: no such program.
  * EINVAL: not a program that can run here. EPROTONOSUPPORT: no provider serves its scheme. EACCES: the provider is not allowed, or
- * lets nobody open it; others: as zvfs_registry_open. ENOMEM, EIO: the compiler failed. ECANCELED: the template was freed
- * meanwhile. */
+ * lets nobody open it; others: as zvfs_registry_open. ENOMEM: it starts with more than the manifest's Memory, or the compiler had too
+ * little; EIO: the compiler failed. ECANCELED: the template was freed meanwhile. */
 int32_t ZVFS_CALL zvm_template_prepare(zvm_template *shared, zvfs_error *err);
 
 /* As zvm_template_prepare, if nothing has to be compiled for that: the program is ready already, or in the host's `cache_folder`. Returns

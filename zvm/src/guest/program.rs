@@ -1,6 +1,7 @@
 //! A program, compiled and found fit to run, and what of it a session calls.
 
 use super::linker::linker;
+use super::memory_budget::TABLE_ELEMENT;
 use super::pool::Pool;
 use super::state::State;
 use crate::exit::{ExitCode, Failure, one_line};
@@ -8,6 +9,8 @@ use crate::manifest::START;
 use vfs_core::{Error, Shown};
 use wasmtime::{Engine, ExternType, InstancePre, Module, Store, ValType};
 
+/// A page of memory, in bytes.
+const PAGE: u64 = 65536;
 /// What a library may export, to be called before anything else of it.
 pub(crate) const INITIALIZE: &str = "_initialize";
 
@@ -55,6 +58,15 @@ impl Program {
             }
             Some(_) => Err(unfit(entry)),
         }
+    }
+
+    /// What it starts with, in bytes, as a guest's budget counts them: its memory, and its tables; of several tables the largest, so that it
+    /// may be more.
+    pub(crate) fn least(&self) -> u64 {
+        let needs = self.instance.module().resources_required();
+        let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(PAGE);
+        let table = needs.max_initial_table_size.unwrap_or(0).saturating_mul(TABLE_ELEMENT as u64);
+        memory.saturating_add(table)
     }
 
     /// Calls the session's function; a library's own start comes first. Its result, if it has one, is the exit code.

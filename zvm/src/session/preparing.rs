@@ -20,7 +20,8 @@ impl Template {
     /// Reads and compiles the program now, in nobody's time. A failure is not kept: the next session tries again.
     ///
     /// # Errors
-    /// What a session's report would say: no such program, a bad one, a compiler that failed, cancelled.
+    /// What a session's report would say: no such program, a bad one, one that starts with more than the manifest's Memory, a compiler that
+    /// failed, cancelled.
     ///
     /// # Blocking
     /// For as long as that takes, an hour at most, or until `control` is cancelled. A compiler that cannot be stopped, see

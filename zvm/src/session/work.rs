@@ -145,25 +145,25 @@ impl Work {
         outcome
     }
 
-    /// Reads and compiles the program, and that is all.
+    /// Reads and compiles the program, and holds it against the manifest's Memory.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         self.unless_stopped()?;
-        self.program(&mut ReportParts::default()).map(drop)
+        let program = self.program(&mut ReportParts::default())?;
+        self.session.template.manifest.check_memory(program.least())
     }
 
     /// The same, if nothing has to be compiled for it. Returns whether that was so.
     pub(super) fn load(&self) -> Result<bool, Failure> {
         let Template { manifest, compiler, program: prepared, .. } = &self.session.template;
-        if prepared.ready().is_some() {
-            return Ok(true);
+        if let Some(program) = prepared.ready() {
+            return manifest.check_memory(program.least()).map(|()| true);
         }
         let mut parts = ReportParts::default();
         let kept = |bytes: &[u8]| compiler.kept(bytes, manifest.entry(), &self.watch.stop);
         let found = self.with_bytes(&mut parts, kept)?;
-        Ok(found.is_some_and(|Compiled { program, .. }| {
-            prepared.keep(&program);
-            true
-        }))
+        let Some(Compiled { program, .. }) = found else { return Ok(false) };
+        prepared.keep(&program);
+        manifest.check_memory(program.least()).map(|()| true)
     }
 
     /// Opens, reads and compiles the program, unless that was done before.

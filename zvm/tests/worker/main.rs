@@ -11,7 +11,8 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use zvm::{Compiler, Manifest, Report, Session, Worker};
+use vfs_core::Control;
+use zvm::{Compiler, ExitCode, Manifest, Report, Session, Template, Worker};
 
 /// Longer than anything here takes on a busy machine.
 const BOUND: Duration = Duration::from_secs(100);
@@ -37,13 +38,14 @@ fn main() {
 /// Runs those whose names contain one of the arguments, or all.
 fn run_tests(arguments: &[String]) {
     let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 11] = [
         ("a_program_is_compiled_and_runs", a_program_is_compiled_and_runs),
         ("a_refusal_comes_back_with_its_reason", a_refusal_comes_back_with_its_reason),
         (
             "many_locals_and_many_functions_are_refused_at_once",
             many_locals_and_many_functions_are_refused_at_once,
         ),
+        ("a_program_that_does_not_fit_is_known_once_it_is_compiled", does_not_fit),
         ("a_compiler_over_its_memory_is_ended", a_compiler_over_its_memory_is_ended),
         ("a_compiler_over_its_time_is_ended", a_compiler_over_its_time_is_ended),
         ("timeout_and_cancel_end_a_compiler", timeout_and_cancel_end_a_compiler),
@@ -91,6 +93,33 @@ fn ended(report: &Report, code: u8, words: &str) {
 fn a_program_is_compiled_and_runs() {
     ended(&session(SMALL, 100, worker("compile")).run(), 0, "ok");
     ended(&session(module([nothing()].into_iter()), 100, worker("compile")).run(), 0, "ok");
+}
+
+/// A program's text is the worker's to read, so that a check of the session cannot tell what it starts with: whoever prepares can.
+fn does_not_fit() {
+    for (memory, program, fits) in [
+        (65536, SMALL, true),
+        (65535, SMALL, false),
+        (65536, r#"(module (memory (export "memory") 1) (table 1 funcref) (func (export "_start")))"#, false),
+    ] {
+        let text = format!(
+            "Version = 20140509\nProgram = /given\nMemory = {memory}, 0\nTimeout = 100\n\
+             Channel = /dev/null, /dev/stdin, 0, 9, 9, 0, 0\n\
+             Channel = /dev/null, /dev/stdout, 0, 0, 0, 9, 9\nChannel = /dev/null, /dev/stderr, 0, 0, 0, 9, 9\n"
+        );
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        let compiler = Compiler::new().worker(worker("compile"));
+        let template = Template::new(manifest).program(program).compiler(compiler);
+        for _ in 0..2 {
+            match template.prepare(&Control::new()) {
+                Ok(()) => assert!(fits, "{memory}: {program}"),
+                Err(failure) => {
+                    assert!(!fits && failure.exit() == ExitCode::Memory, "{failure}");
+                    assert!(failure.text().contains("are too few: the program starts with"), "{failure}");
+                }
+            }
+        }
+    }
 }
 
 fn a_refusal_comes_back_with_its_reason() {
