@@ -239,16 +239,21 @@ impl Shared {
                 let takes = !state.is_served();
                 return Some((state, takes));
             }
+            // Some of what waited then waits still: those that run are not as short as they were, and nobody need watch them.
+            let waits = watches && state.taken < queued;
+            if waits {
+                state.average = state.average.max(SHORT);
+            }
+            // Who leaves after a long sleep was counted on by what came just now.
+            if waits || !watches && !state.ended && !state.queue.is_empty() {
+                state.wakes(alarm);
+                state.coming += 1;
+                return Some((state, true));
+            }
             if state.ended || !watches {
                 state.wakes(alarm);
                 state.threads -= 1;
                 return None;
-            }
-            // Some of what waited then waits still.
-            if state.taken < queued {
-                state.wakes(alarm);
-                state.coming += 1;
-                return Some((state, true));
             }
             // What came meanwhile woke nobody, since this one watches.
             active = state.taken > taken || !state.queue.is_empty();

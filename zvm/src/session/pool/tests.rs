@@ -72,6 +72,8 @@ fn work_does_not_wait_behind_work_that_is_long_among_short_ones() {
             .unwrap();
         }
         (0..ALL).for_each(|_| runs.recv_timeout(Duration::from_secs(60)).unwrap());
+        // The first that had to be waited for told the others, who took theirs at once.
+        assert!(pool.0.shared.lock().average >= SHORT);
         together.wait();
     }
 }
