@@ -179,6 +179,7 @@ ngx_http_zvm_compile_take(ngx_http_zvm_guest_t **list)
 void
 ngx_http_zvm_compiled(ngx_log_t *log)
 {
+    zvfs_error             err;
     ngx_http_zvm_guest_t  *guest;
 
     for ( ;; ) {
@@ -190,15 +191,18 @@ ngx_http_zvm_compiled(ngx_log_t *log)
             return;
         }
 
+        /* A request that is refused may have it compiled again, on a thread that writes there. */
+        err = guest->unprepared;
+
         guest->compiling = 0;
-        guest->ready = (guest->unprepared.code == 0);
+        guest->ready = (err.code == 0);
 
         if (guest->ready) {
             ngx_http_zvm_guest_next(guest);
 
         } else {
-            ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: prepare \"%V\": %s", &guest->name, guest->unprepared.message);
-            ngx_http_zvm_guest_refuse(guest, guest->unprepared.message);
+            ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: prepare \"%V\": %s", &guest->name, err.message);
+            ngx_http_zvm_guest_refuse(guest, err.message);
         }
     }
 }
