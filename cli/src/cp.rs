@@ -31,8 +31,8 @@ pub use part::Keep;
 /// Copy one descriptor to another, or several into a folder; a failed or interrupted copy leaves no half-written target, unless a server writes in place
 ///
 /// The target appears under its name once it is complete, and keeps its owner, permissions and attributes. A target that can only
-/// be written in place (a file with several hard links, a mounted one, a device) is emptied and written, and a failed copy leaves
-/// partial output there; a pipe breaks.
+/// be written in place (a file with several hard links, a mounted one, a device) is written over and then cut to its size, and a
+/// failed copy leaves what it has written there, before the rest of the old content; a pipe breaks.
 ///
 /// A target that is a folder, or ends in a slash, gets each source under the last name of that. Of several files, one that fails
 /// does not stop the others: it is told, and the exit code is that of the first.

@@ -31,6 +31,17 @@ fn holes_stay_holes() {
     holed.set_len(100_000).unwrap();
     run(zvfs(["cp", "--in-place", &folder.at("holed"), &small])).succeeded();
     assert!(fs::read(&small).unwrap() == [0; 100_000]);
+    // Longer than the source, or shorter: where that has a hole, it gets one.
+    for size in [40_000_000, 1_000_000] {
+        let full = folder.write("full", vec![b'x'; size]);
+        let holed = fs::File::create(folder.at("holed")).unwrap();
+        holed.set_len(30_000_000).unwrap();
+        holed.write_all_at(b"x", 20_000_000).unwrap();
+        run(zvfs(["cp", "--in-place", &folder.at("holed"), &full])).succeeded();
+        assert!(fs::read(&full).unwrap() == fs::read(folder.at("holed")).unwrap(), "{size}");
+        let (before, after) = (holed.metadata().unwrap().blocks(), fs::metadata(&full).unwrap().blocks());
+        assert!(after <= before + 16, "{size}: {after} blocks of {before}");
+    }
 }
 
 #[test]

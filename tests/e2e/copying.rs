@@ -361,21 +361,26 @@ fn a_copy_is_as_fast_as_it_may_be() {
     assert_eq!(fs::metadata(folder.at("single")).unwrap().len(), 25_000);
 }
 
-/// What is copied of it would be a mixture of old and new.
+/// What is copied of it would be a mixture of old and new. A single one ended with 0, and its target had what was read.
 #[test]
 fn a_source_that_changes_meanwhile_is_stale() {
     let (from, to) = (Folder::new(), Folder::new());
-    let source = from.write("a", vec![b'x'; 2_000_000]);
-    let copy = to.write("a", "old");
-    // So slow that it does not come to its end while the test waits.
-    let mut command = zvfs(["cp", "-rT", "--limit-rate", "1000", &from.at(""), &to.at("")]);
-    let started = Started::new(command.stdin(Stdio::null()));
-    // The target is opened when the source has been.
-    eventually("an open target", || started.unnamed_bytes(&to) > 0);
-    fs::File::options().write(true).open(&source).unwrap().set_len(10).unwrap();
-    // The copy may notice it in the middle of a read, or at the end.
-    started.end().failed(116, &["while it was", "1 failed"]);
-    assert_eq!(fs::read_to_string(copy).unwrap(), "old");
+    let (source, copy) = (from.at("a"), to.at("a"));
+    let (folder, copies) = (from.at(""), to.at(""));
+    for (many, source_named, target) in [(&["-rT"][..], &folder, &copies), (&[], &source, &copy)] {
+        fs::write(&source, vec![b'x'; 2_000_000]).unwrap();
+        fs::write(&copy, "old").unwrap();
+        // So slow that it does not come to its end while the test waits.
+        let slow = ["cp", "--limit-rate", "1000", source_named, target];
+        let started = Started::new(zvfs([&slow[..], many].concat()).stdin(Stdio::null()));
+        // The target is opened when the source has been.
+        eventually("an open target", || started.unnamed_bytes(&to) > 0);
+        fs::File::options().write(true).open(&source).unwrap().set_len(10).unwrap();
+        // The copy may notice it in the middle of a read, or at the end.
+        let done = started.end();
+        assert!(done.code == 116 && done.stderr.contains("while it was"), "{many:?}: {done:?}");
+        assert_eq!(fs::read_to_string(&copy).unwrap(), "old", "{many:?}");
+    }
 }
 
 #[test]
@@ -412,6 +417,29 @@ fn objects_of_a_server_are_copied_into_a_folder() {
     assert_eq!(up, ["got/c.csv", "got/one.txt", "got/two words.txt"]);
     cp(&["-T", &one, &one]).failed(22, &["they are the same file"]);
     cp(&[&server.http("none"), &one, &folder.at("got")]).failed(2, &["404", "copied 1 file,"]);
+}
+
+/// It was emptied, and what the server had sent of it by then was called a copy.
+#[test]
+fn a_file_that_a_server_gives_out_is_not_lost_by_a_copy_onto_itself() {
+    let Some(server) = Server::nginx() else { return };
+    let folder = Folder::new();
+    let content: Vec<u8> = (0..6_000_000_u32).map(|at| (at / 7) as u8).collect();
+    server.put("a", &content);
+    let (url, path) = (server.http("a"), server.root().join("a"));
+    let path = path.to_str().unwrap();
+    // One with a second name is written in place anyway.
+    fs::hard_link(path, server.root().join("b")).unwrap();
+    for options in [&["--in-place"][..], &[], &["--in-place", "--limit-rate", "12m"], &["--in-place", "-r"]] {
+        cp(&[&["-T", &url, path], options].concat()).succeeded();
+        assert!(fs::read(path).unwrap() == content, "{options:?}: {}", fs::metadata(path).unwrap().len());
+    }
+    // What was longer is cut, and what was shorter grows.
+    for had in [vec![b'x'; 7_000_000], vec![b'x'; 100]] {
+        let target = folder.write("target", had);
+        cp(&["--in-place", &url, &target]).succeeded();
+        assert!(fs::read(target).unwrap() == content);
+    }
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub use host::{Bare, process};
 
 #[cfg(feature = "host")]
 pub use host::{
-    Configuration, Digest, Jobs, Library, Listing, OpenFile, OpenOptions, Placement, PolledFile, Refusal,
-    Registry, Wall, Walls, below, built_in, copy, is_below, is_loading, last_name, log_to_stderr,
+    Configuration, Digest, Expected, Jobs, Library, Listing, OpenFile, OpenOptions, Placement, PolledFile,
+    Refusal, Registry, Wall, Walls, below, built_in, copy, is_below, is_loading, last_name, log_to_stderr,
     of_absolute_path, operator_setting, parent, read_secret_file, same_file,
 };

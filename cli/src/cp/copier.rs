@@ -10,8 +10,8 @@ use crate::watch::Watch;
 use std::mem;
 use std::time::SystemTime;
 use vfs_core::{
-    Capabilities, Code, Descriptor, Error, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result,
-    Stat, copy, parent, same_file,
+    Capabilities, Code, Descriptor, Error, Expected, Finish, Kind, OpenFile, OpenFlags, Placement, Registry,
+    Result, Stat, copy, parent, same_file,
 };
 
 /// What becomes of the time of a source's last change.
@@ -45,8 +45,12 @@ pub struct Opened<'a> {
     source: OpenFile,
     /// The source's, before the target was opened; empty: it has none.
     version: String,
+    /// How much there was of it then.
+    expected: Option<Expected>,
     target: OpenFile,
     placement: Placement,
+    /// The target has all of it already, and may be the source: it is open to be read.
+    pub is_same: bool,
     /// What the target had of the source already; `None`: it is not what is kept if this copy breaks.
     grown: Option<u64>,
     part: Option<Part>,
@@ -74,7 +78,9 @@ impl<'a> Copier<'a> {
         // A file under /proc says 0 and means that it doesn't know.
         let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
         let modified = stat.as_ref().and_then(|stat| stat.modified);
+        let expected = stat.as_ref().map(|stat| Expected::by(&mut source, stat));
         let grows = self.in_place && self.keep.is_wanted() && self.keep.is_beside();
+        let mut is_same = false;
         let mut open = |to: &Assigned<'_>| {
             if !is_new {
                 self.check_other(from, (&mut source, stat.as_ref()), to)?;
@@ -86,7 +92,14 @@ impl<'a> Copier<'a> {
                 self.keep_time(&source, modified, to, &mut target)?;
                 return Ok((target, Placement::in_its_place("--in-place"), had));
             }
-            let (mut target, placement) = self.open_target(to, size)?;
+            let mut guard = || {
+                is_same = !is_new && self.has_all_of(from, stat.as_ref(), to)?;
+                if is_same { Err(one_file(from, to)) } else { Ok(()) }
+            };
+            let (mut target, placement) = match self.open_target(to, size, &mut guard) {
+                Err(_) if is_same => return Ok((self.open_same(modified, to)?, Placement::default(), 0)),
+                opened => opened?,
+            };
             // Before what waits for the reader of a pipe.
             self.keep_time(&source, modified, to, &mut target)?;
             // A standard stream, which has no name to be looked at.
@@ -100,7 +113,7 @@ impl<'a> Copier<'a> {
             (opened, _) => (to, opened),
         };
         let (mut target, placement, had) = opened?;
-        let part = if self.keep.is_wanted() && !grows {
+        let part = if self.keep.is_wanted() && !grows && !is_same {
             let (from, to) = ((from, &source, stat.as_ref()), (to, &mut target));
             self.keep.open(self.registry, self.watch, from, to)?
         } else {
@@ -108,7 +121,40 @@ impl<'a> Copier<'a> {
         };
         let version = stat.map(|stat| stat.version).unwrap_or_default();
         let grown = grows.then_some(had);
-        Ok(Opened { copier: self, source, version, target, placement, grown, part, size })
+        Ok(Opened { copier: self, source, version, expected, target, placement, is_same, grown, part, size })
+    }
+
+    /// Whether a target that its open empties at once has the source's content, and so may be the source by a name that is not known for
+    /// one of it.
+    ///
+    /// # Errors
+    /// It cannot be known.
+    fn has_all_of(&self, from: &Assigned<'_>, stat: Option<&Stat>, to: &Assigned<'_>) -> Result<bool> {
+        let Some(stat) = stat.filter(|stat| stat.kind == Kind::Regular) else { return Ok(false) };
+        let how = to.open(OpenFlags::empty()).control(&self.watch.control(to.descriptor));
+        let Ok(there) = self.registry.stat_name(to.descriptor, &how) else { return Ok(false) };
+        let sizes = stat.size.zip(there.size);
+        if there.kind != Kind::Regular || sizes.is_some_and(|(one, other)| one != other) {
+            return Ok(false);
+        }
+        self.same_content(from, to).map_err(|error| {
+            let text = format!(
+                "copy {} to {}: find out whether they are one file, which this would empty",
+                from.shown(),
+                to.shown()
+            );
+            error.context(text)
+        })
+    }
+
+    /// Opens a target that has the source's content, and gives it the source's time if it is to have that.
+    fn open_same(&self, modified: Option<SystemTime>, to: &Assigned<'_>) -> Result<OpenFile> {
+        let how = to.open(OpenFlags::READ).control(&self.watch.control(to.descriptor));
+        if let (Times::Kept, Some(modified)) = (self.times, modified) {
+            let how = how.clone().with_flags(OpenFlags::empty());
+            self.registry.set_modified(to.descriptor, &how, modified)?;
+        }
+        self.registry.open(to.descriptor, &how)
     }
 
     /// Makes sure that a target is not the file that is read, by whatever name. Opens nothing to be written, and nothing that may be a
@@ -143,11 +189,17 @@ impl<'a> Copier<'a> {
     }
 
     /// Opens the target as complete-or-nothing as its provider can.
-    fn open_target(&self, to: &Assigned<'_>, size: Option<u64>) -> Result<(OpenFile, Placement)> {
+    fn open_target(
+        &self,
+        to: &Assigned<'_>,
+        size: Option<u64>,
+        guard: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<(OpenFile, Placement)> {
         let how = to.open(OpenFlags::SEQUENTIAL).control(&self.watch.control(to.descriptor));
         let how = size.iter().fold(how, |how, size| how.expected_size(*size));
         let how = if self.make_folders { how.offer("make-folders", "true") } else { how };
-        let open = || self.registry.create(to.descriptor, &how, self.in_place.then_some("--in-place"));
+        let in_place = self.in_place.then_some("--in-place");
+        let mut open = || self.registry.create_guarded(to.descriptor, &how, in_place, guard);
         match open() {
             Err(error) if self.make_folders && self.folder_is_there_now(&error, to) => open(),
             opened => opened,
@@ -292,11 +344,23 @@ impl Opened<'_> {
         progress: &mut dyn FnMut(u64),
         check: impl FnOnce(&mut OpenFile) -> Result<()>,
     ) -> Result<[OpenFile; 2]> {
-        self.placement.begin(&mut self.target)?;
-        let copied = self
-            .move_bytes(progress)
-            .and_then(|()| check(&mut self.source))
-            .and_then(|()| self.target.finish(Finish::Commit));
+        if self.is_same {
+            progress(self.size.unwrap_or(0));
+            return Ok([self.source, self.target]);
+        }
+        // What is written over with what was read of it is not lost, if both turn out to be one file.
+        let writes_over = self.placement.empties() && is_at_start(&mut self.target);
+        if !writes_over {
+            self.placement.begin(&mut self.target)?;
+        }
+        let copied = self.move_bytes(progress).and_then(|total| {
+            if let Some(expected) = &self.expected {
+                expected.check(&mut self.source, total)?;
+            }
+            check(&mut self.source)?;
+            self.placement.cut(&mut self.target, total)?;
+            self.target.finish(Finish::Commit)
+        });
         let Copier { registry, watch, .. } = self.copier;
         match copied {
             Ok(()) => {
@@ -316,21 +380,23 @@ impl Opened<'_> {
         }
     }
 
-    fn move_bytes(&mut self, progress: &mut dyn FnMut(u64)) -> Result<()> {
+    /// Returns how long the target is now.
+    fn move_bytes(&mut self, progress: &mut dyn FnMut(u64)) -> Result<u64> {
         let (source, target) = (&mut self.source, &mut self.target);
         if let Some(part) = &mut self.part {
-            return move_kept(source, target, part, self.copier.pace.as_ref(), progress);
+            move_kept(source, target, part, self.copier.pace.as_ref(), progress)?;
+            return Ok(part.bytes());
         }
         let had = self.grown.unwrap_or(0);
         let Some(pace) = &self.copier.pace else {
-            return copy(source, target, None, &mut |total| progress(had + total)).map(|_| ());
+            return Ok(had + copy(source, target, None, &mut |total| progress(had + total))?);
         };
         let context = target.control().context();
         let mut total = had;
         loop {
             let moved = copy(source, target, Some(pace.step()), &mut |_| ())?;
             if moved == 0 {
-                return Ok(());
+                return Ok(total);
             }
             total += moved;
             // Before it is told: the first bytes would seem to have come in no time.
@@ -338,6 +404,12 @@ impl Opened<'_> {
             progress(total);
         }
     }
+}
+
+/// Whether a target is written from its start, and can be cut: what is opened to append is not.
+fn is_at_start(target: &mut OpenFile) -> bool {
+    target.capabilities().contains(Capabilities::SEEKABLE | Capabilities::TRUNCATABLE)
+        && target.tell().is_ok_and(|position| position == 0)
 }
 
 fn one_file(from: &Assigned<'_>, to: &Assigned<'_>) -> Error {

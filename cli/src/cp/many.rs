@@ -244,6 +244,14 @@ impl Workers<'_> {
         }
         let mut total = 0;
         let opened = self.copier.open(from, (to, is_new), None)?;
+        if opened.is_same && self.many.removes.is_some() {
+            let text = format!(
+                "move {} to {}: their contents are equal, so they may be one file: remove one by zvfs rm",
+                from.shown(),
+                to.shown()
+            );
+            return Err(Error::new(Code::EINVAL, text));
+        }
         let files = opened.run_unchanged(&mut |now| {
             self.bar.inc(now - total);
             total = now;

@@ -115,18 +115,24 @@ fn move_in_kernel(
 }
 
 /// What a source said of itself at the start, if it did.
-struct Expected(Option<(u64, Stat)>);
+#[derive(Debug)]
+pub struct Expected(Option<(u64, Stat)>);
 
 impl Expected {
     fn of(source: &mut OpenFile) -> Expected {
+        match source.capabilities().contains(Capabilities::STAT | Capabilities::SEEKABLE) {
+            true => source.stat().map_or(Expected(None), |stat| Expected::by(source, &stat)),
+            false => Expected(None),
+        }
+    }
+
+    /// Of a source with this status, read from its position on.
+    pub fn by(source: &mut OpenFile, stat: &Stat) -> Expected {
         if !source.capabilities().contains(Capabilities::STAT | Capabilities::SEEKABLE) {
             return Expected(None);
         }
-        let known = |source: &mut OpenFile| {
-            let (stat, position) = (source.stat().ok()?, source.tell().ok()?);
-            Some((stat.size?.checked_sub(position)?, stat))
-        };
-        Expected(known(source))
+        let left = |source: &mut OpenFile| stat.size?.checked_sub(source.tell().ok()?);
+        Expected(left(source).map(|left| (left, stat.clone())))
     }
 
     /// Whether all that the source said it has was copied: the kernel need not be asked whether there is more.
@@ -135,7 +141,10 @@ impl Expected {
     }
 
     /// Judges an end after `total` bytes. Files of /sys are shorter than they say, and stay as they are.
-    fn check(&self, source: &mut OpenFile, total: u64) -> Result<()> {
+    ///
+    /// # Errors
+    /// ESTALE: the source was cut meanwhile.
+    pub fn check(&self, source: &mut OpenFile, total: u64) -> Result<()> {
         let Some((size, before)) = self.0.as_ref().filter(|(size, _)| total < *size) else { return Ok(()) };
         let now = source.stat()?;
         if (now.size, &now.version) == (before.size, &before.version) {
@@ -274,8 +283,14 @@ fn step(way: &mut Way, source: &mut OpenFile, target: &mut OpenFile, left: u64) 
     if let (Way::Files { data_until }, Some(start), Some(end)) = (&mut *way, from.offset, to.offset) {
         if start >= *data_until {
             match extents::extent(from.fd, start) {
-                Extent::Hole { until } if can_grow && extents::ends_before(to.fd, end) => {
-                    return skip(source, target, end, left.min(until - start));
+                Extent::Hole { until } if can_grow => {
+                    let count = left.min(until - start);
+                    if extents::ends_before(to.fd, end) || extents::clear(to.fd, end, count) {
+                        let behind = end.saturating_add(count);
+                        let grown = extents::ends_before(to.fd, behind).then_some(behind);
+                        return skip(source, target, grown, count);
+                    }
+                    *data_until = until;
                 }
                 // Zeros over what the target has there.
                 Extent::Hole { until } | Extent::Data { until } => *data_until = until,
@@ -317,11 +332,13 @@ fn step(way: &mut Way, source: &mut OpenFile, target: &mut OpenFile, left: u64) 
     Ok(Moved::Bytes(moved))
 }
 
-/// Passes a hole of `count` bytes: the target ends at `end`, and grows by one.
-fn skip(source: &mut OpenFile, target: &mut OpenFile, end: u64, count: u64) -> Result<Moved> {
+/// Passes a hole of `count` bytes, up to which the target grows unless it is longer.
+fn skip(source: &mut OpenFile, target: &mut OpenFile, grown: Option<u64>, count: u64) -> Result<Moved> {
     target.control().status()?;
-    let grown = target.truncate(end.saturating_add(count));
-    target.remember(grown.map_err(|error| error.context(format!("copy to {}", target.shown()))))?;
+    if let Some(size) = grown {
+        let grown = target.truncate(size);
+        target.remember(grown.map_err(|error| error.context(format!("copy to {}", target.shown()))))?;
+    }
     source.advance(Direction::Read, count)?;
     target.advance(Direction::Write, count)?;
     Ok(Moved::Bytes(count))

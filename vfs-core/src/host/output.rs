@@ -39,6 +39,19 @@ impl Placement {
         self.keeps_old
     }
 
+    /// Ends what was written over the old content from its start, `size` bytes, in place of a [`begin`](Placement::begin): cuts off
+    /// what is left of that. So a file that is its own source, by a name that nobody knows for that, keeps its content.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn cut(&mut self, file: &mut OpenFile, size: u64) -> Result<()> {
+        if mem::take(&mut self.keeps_old) {
+            file.truncate(size)
+                .map_err(|error| error.context(format!("cut {} to its size", file.shown())))?;
+        }
+        Ok(())
+    }
+
     /// Begins to write: empties what is written in place and still has its old content. Until then a file that was there is
     /// untouched, and may be closed again.
     ///
@@ -70,6 +83,24 @@ impl Registry {
         options: &OpenOptions,
         in_place: Option<&str>,
     ) -> Result<(OpenFile, Placement)> {
+        self.create_guarded(descriptor, options, in_place, &mut || Ok(()))
+    }
+
+    /// The same, where the open itself may destroy what is wanted still: `guard` is called before one that empties what is there at
+    /// once, and refuses it by an error. What [`Placement::begin`] empties is not asked about.
+    ///
+    /// # Errors
+    /// As [`create`](Registry::create); the guard's.
+    ///
+    /// # Blocking
+    /// As the provider's open does.
+    pub fn create_guarded(
+        &self,
+        descriptor: &str,
+        options: &OpenOptions,
+        in_place: Option<&str>,
+        guard: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<(OpenFile, Placement)> {
         let supported = self.info(descriptor, options)?.supported_flags;
         let reserve = options.flags & OpenFlags::PREALLOCATE;
         let new = (OpenFlags::CREATE | OpenFlags::TRUNCATE | reserve) & supported;
@@ -98,6 +129,9 @@ impl Registry {
             && file.capabilities().contains(Capabilities::TRUNCATABLE)
         {
             return placed(file, true);
+        }
+        if new.contains(OpenFlags::TRUNCATE) {
+            guard()?;
         }
         match open(new) {
             // One file may have less than its provider, such as a layer's above a pipe. What keeps its content must still be

@@ -1,6 +1,6 @@
 //! Where a kernel file has data, and where holes.
 
-use rustix::fs::{SeekFrom, fstat, seek, tell};
+use rustix::fs::{FallocateFlags, SeekFrom, fallocate, fstat, seek, tell};
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
@@ -43,4 +43,9 @@ pub(super) fn extent(fd: BorrowedFd<'_>, offset: u64) -> Extent {
 /// Whether nothing of a file lies at or behind `offset`, so that it can grow by a hole.
 pub(super) fn ends_before(fd: BorrowedFd<'_>, offset: u64) -> bool {
     fstat(fd).is_ok_and(|stat| u64::try_from(stat.st_size).is_ok_and(|size| size <= offset))
+}
+
+/// Makes a hole in a file, whose size stays. Returns whether the file system can.
+pub(super) fn clear(fd: BorrowedFd<'_>, offset: u64, count: u64) -> bool {
+    fallocate(fd, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, count).is_ok()
 }
