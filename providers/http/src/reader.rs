@@ -264,7 +264,14 @@ impl File for Reader {
             polled.moved();
         }
         match self.idle.take(|stream| reaches(stream, position)) {
-            Some(stream) => self.keep(stream),
+            Some(stream) => {
+                self.keep(stream);
+                // Past what was fetched beside it.
+                if self.ahead.as_ref().is_some_and(|ahead| ahead.at() < position) {
+                    self.ahead = None;
+                    self.watched.forget();
+                }
+            }
             // It jumps: what would have been read next is not wanted any more.
             None => {
                 if let Some(stream) = self.idle.take(|stream| stream.at() == before) {

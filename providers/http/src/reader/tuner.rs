@@ -57,6 +57,8 @@ pub struct Beside {
     pub bytes: u64,
     /// From its first byte to its last.
     pub time: Duration,
+    /// It is what is read now: the answer came to where it begins.
+    pub is_reached: bool,
     /// No more of it can come, or none of the answer is wanted.
     pub is_over: bool,
     /// It cannot be had.
@@ -150,6 +152,8 @@ impl Tuner {
     pub fn told(&mut self, came: Came, left: u64, beside: Option<Beside>) -> Advice {
         match (self.phase, beside) {
             (Phase::Alone, _) => self.alone(came, left),
+            // The rest of the answer says nothing of them.
+            (Phase::Several { .. }, Some(Beside { is_reached: false, .. })) => Advice::GoOn,
             (Phase::Several { .. }, _) => self.several(came),
             (_, Some(beside)) => self.beside(came, beside),
             // It could not be begun.
@@ -264,7 +268,7 @@ mod tests {
     }
 
     fn came_beside(bytes: u64, time: u64) -> Beside {
-        Beside { bytes, time: ms(time), is_over: false, has_failed: false }
+        Beside { bytes, time: ms(time), is_reached: false, is_over: false, has_failed: false }
     }
 
     /// Reads one answer until something else is advised. Returns after how many ticks, and what.
@@ -400,5 +404,18 @@ mod tests {
         assert_eq!(read_beside(&mut tuner, tick(16), 16 * MIB / 100, 100), Some(Advice::Widen));
         let slow_reader = Came { waited: ms(1), ..tick(2) };
         assert!((0..1000).all(|_| tuner.several(slow_reader) == Advice::GoOn));
+    }
+
+    /// At a slow server the second range begins many seconds behind: until then the answer alone was held against itself.
+    #[test]
+    fn what_is_left_of_the_answer_says_nothing_of_several() {
+        let mut tuner = Tuner::new(ms(1));
+        read_alone(&mut tuner, tick(16), FAR, 100).unwrap();
+        assert_eq!(read_beside(&mut tuner, tick(16), 16 * MIB / 100, 100), Some(Advice::Widen));
+        let fetched = came_beside(16 * MIB, 1000);
+        assert!((0..1000).all(|_| tuner.told(tick(8), FAR, Some(fetched)) == Advice::GoOn));
+        let reached = Beside { is_reached: true, ..fetched };
+        assert!((0..99).all(|_| tuner.told(tick(8), FAR, Some(reached)) == Advice::GoOn));
+        assert_eq!(tuner.told(tick(8), FAR, Some(reached)), Advice::Narrow);
     }
 }

@@ -153,7 +153,13 @@ impl Reader {
         let beside = self.ahead.as_ref().map(|ahead| {
             let received = ahead.received();
             let is_over = ahead.is_full() || ahead.at() <= position;
-            Beside { bytes: received.bytes, time: received.time(), is_over, has_failed: ahead.has_failed() }
+            Beside {
+                bytes: received.bytes,
+                time: received.time(),
+                is_reached: ahead.at() == self.position,
+                is_over,
+                has_failed: ahead.has_failed(),
+            }
         });
         match tuner.told(Came { bytes, time, waited }, left, beside) {
             Advice::GoOn => {}
