@@ -1,6 +1,7 @@
 //! Copies one open file to another, without passing the data through this process where both ends lend a kernel file. Holes
 //! stay holes, and a file system that can share blocks shares them, which is copy_file_range's own doing.
 
+mod buffer;
 mod extents;
 mod same;
 
@@ -10,6 +11,7 @@ use crate::file::{Direction, Lease, Stat};
 use crate::flags::{Capabilities, Events};
 use crate::host::open::OpenFile;
 use crate::sigpipe::without_sigpipe;
+use buffer::Buffer;
 use extents::Extent;
 use rustix::fs::{FileType, OFlags, copy_file_range, fcntl_getfl, fstat, sendfile};
 use rustix::io::Errno;
@@ -55,7 +57,7 @@ pub fn copy(
     }
     let expected = Expected::of(source);
     let left = |total: u64| limit.map_or(u64::MAX, |limit| limit.saturating_sub(total));
-    let (mut total, mut buf, mut by_kernel) = (0, Vec::new(), true);
+    let (mut total, mut buf, mut by_kernel) = (0, Buffer::default(), true);
     while left(total) > 0 {
         if by_kernel {
             by_kernel = move_in_kernel(source, target, &mut total, &expected, limit, progress)?;
@@ -66,17 +68,17 @@ pub fn copy(
         // Not always the end: the kernel moves nothing out of a file of /proc, which read does, and what is not lent now may be
         // later. So read has the last word, which mostly is that there is no more.
         if buf.len() < BUFFER {
-            buf.resize(if total > 0 && buf.is_empty() { FIRST } else { BUFFER }, 0);
+            buf = Buffer::new(if total > 0 && buf.len() == 0 { FIRST } else { BUFFER });
         }
         // The target's before anything is taken from the source, whose own read looks at its.
         target.control().status()?;
         let wanted = usize::try_from(left(total)).map_or(buf.len(), |left| buf.len().min(left));
-        let count = source.read(&mut buf[..wanted])?;
+        let count = source.read(&mut buf.bytes()[..wanted])?;
         if count == 0 {
             expected.check(source, total)?;
             break;
         }
-        target.write_all(&buf[..count])?;
+        target.write_all(&buf.bytes()[..count])?;
         total += count as u64;
         progress(total);
     }
