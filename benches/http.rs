@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use vfs_core::{Configuration, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{cost, heading, pair_of_processes, pair_timed, provider_folder};
+use zvfs_benches::{cost, heading, offsets, pair_of_processes, pair_timed, provider_folder};
 use zvfs_http_servers::{LongLine, Server, pattern};
 use zvfs_test_support::have;
 
@@ -59,13 +59,7 @@ struct Bench {
 impl Bench {
     fn new(server: Server) -> Result<Bench, Failure> {
         for (name, size) in [("big", BIG), ("far", FAR), ("near", NEAR)] {
-            let mut file = BufWriter::new(File::create(server.root().join(name))?);
-            let mut block = vec![0; MIB as usize];
-            for at in (0..size).step_by(block.len()) {
-                pattern::fill(at, &mut block);
-                file.write_all(&block)?;
-            }
-            file.flush()?;
+            pattern::write(&server.root().join(name), size);
         }
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("zvfs.toml");
@@ -248,11 +242,6 @@ fn curl() -> Command {
 /// The operator's file, without its folders.
 fn settings(ca: &Path) -> String {
     format!("[provider.http]\nsettings = {{ ca-file = {ca:?} }}\n[provider.file]\n")
-}
-
-/// Places in a file, the same each time and in no order.
-fn offsets(count: u64, size: u64, read: u64) -> Vec<u64> {
-    (0..count).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (size / read) * read).collect()
 }
 
 /// Reads everywhere; the time of that.

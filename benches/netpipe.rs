@@ -3,7 +3,6 @@
 //! round trips. What the command line names is run: `cargo bench --bench netpipe -- socat "round trip"`.
 
 mod limits;
-mod peers;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,6 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
+use zvfs_benches::peers::{self, Failure, free_port};
 use zvfs_benches::{heading, pair_timed, provider_folder};
 
 /// The size of a write, and how much of it in all.
@@ -26,8 +26,6 @@ const WRITES: [(&str, usize, usize); 4] = [
 ];
 const READ: usize = 256 << 10;
 const TRIPS: u64 = 5_000;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let (plain, checked) = (hosts("off", "host")?, hosts("on", "host")?);
@@ -160,11 +158,6 @@ fn registry(settings: &str, place: &str) -> Result<Registry, Failure> {
          [provider.tcp]\nplace = \"{place}\"\n{may}settings = {{ {settings} }}\n"
     );
     Ok(Registry::new(Configuration::parse(&text)?))
-}
-
-/// A port that nobody listens at.
-fn free_port() -> Result<u16, Failure> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn through_netpipe(hosts: &Hosts, size: usize, total: usize) -> Result<Duration, Failure> {

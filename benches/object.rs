@@ -96,15 +96,8 @@ fn peers() -> Vec<(&'static str, Peer)> {
 fn rclone(bench: &Bench, from: &str, to: &str) -> Command {
     let place =
         |name: &str| if name == PLACE { format!("zvfs:{}/object", S3::BUCKET) } else { name.to_owned() };
-    let mut rclone = Command::new("rclone");
-    rclone.args(["--config", "/dev/null", "copyto", "--ignore-times", &place(from), &place(to)]);
-    for (name, value) in [("TYPE", "s3"), ("PROVIDER", "Other"), ("ENDPOINT", &bench.server.endpoint())] {
-        rclone.env(format!("RCLONE_CONFIG_ZVFS_{name}"), value);
-    }
-    // Of another store, and an rclone of 2022 takes it for an error.
-    rclone.env_remove("AWS_CA_BUNDLE");
-    rclone.env("RCLONE_CONFIG_ZVFS_ACCESS_KEY_ID", S3::ACCESS_KEY);
-    rclone.env("RCLONE_CONFIG_ZVFS_SECRET_ACCESS_KEY", S3::SECRET_KEY);
+    let mut rclone = bench.server.rclone("zvfs");
+    rclone.args(["copyto", "--ignore-times", &place(from), &place(to)]);
     rclone
 }
 

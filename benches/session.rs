@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use vfs_core::{Configuration, Registry};
-use zvfs_benches::{heading, keep, pair, pair_timed, provider_folder};
+use zvfs_benches::{heading, keep, pair, pair_timed, provider_folder, python};
 use zvm::{Compiler, Manifest, Report, Session};
 
 type Failure = Box<dyn std::error::Error>;
@@ -127,9 +127,9 @@ fn reads(folder: &Path, registry: &Registry) -> Result<(), Failure> {
             session(&program, path, registry);
             start.elapsed()
         };
-        match python(folder, &program, path) {
+        match in_python(folder, &program, path) {
             Ok(_) => {
-                let python = || python(folder, &program, path).unwrap_or_default();
+                let python = || in_python(folder, &program, path).unwrap_or_default();
                 pair_timed(&format!("{name}, against PyPI's wasmtime"), calls, guest, python);
             }
             Err(reason) => println!("{name}, against PyPI's wasmtime: skipped: {reason}"),
@@ -139,19 +139,10 @@ fn reads(folder: &Path, registry: &Registry) -> Result<(), Failure> {
 }
 
 /// Runs the guest in the package of PyPI; how long it ran there.
-fn python(folder: &Path, program: &str, data: &Path) -> Result<Duration, String> {
+fn in_python(folder: &Path, program: &str, data: &Path) -> Result<Duration, String> {
     let guest = folder.join("python.wat");
     fs::write(&guest, program).map_err(|error| error.to_string())?;
-    let output = Command::new("python3").arg("-c").arg(PYTHON).arg(&guest).arg(data).output();
-    let output = output.map_err(|error| format!("python3: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    match text.trim().parse() {
-        Ok(ns) if output.status.success() => Ok(Duration::from_nanos(ns)),
-        _ => {
-            let error = String::from_utf8_lossy(&output.stderr);
-            Err(error.lines().last().unwrap_or("no time was printed").to_owned())
-        }
-    }
+    Ok(python::cost(python::script(PYTHON).arg(&guest).arg(data))?.wall)
 }
 
 fn session(program: &str, input: &Path, registry: &Registry) -> Report {

@@ -5,10 +5,13 @@
 //! With `ZVFS_BENCH_JSON=FILE` each row is also a line of JSON at the end of that file, from which `benches/chart` draws.
 
 pub mod curve;
+pub mod peers;
+pub mod python;
 
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -62,7 +65,7 @@ pub fn pair_timed(
     pair
 }
 
-/// What a process took from its start to its end.
+/// What some work took, such as a process from its start to its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// By the clock.
@@ -76,14 +79,24 @@ pub struct Cost {
 /// # Panics
 /// It cannot be started, or fails.
 pub fn cost(command: &mut Command) -> Cost {
-    let (start, before) = (Instant::now(), children_time());
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-    let wall = start.elapsed();
-    assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
-    Cost { wall, cpu: Some(children_time().saturating_sub(before)) }
+    measured(CHILDREN, || {
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
+    })
 }
 
-/// As [`pair_timed`], with so many rounds, for processes: a row for the time, and one for that of the processors if both
+/// What code takes, with all threads of this process and the processes that it starts and waits for.
+pub fn cost_of(code: impl FnOnce()) -> Cost {
+    measured(ALL, code)
+}
+
+fn measured(whose: Range<usize>, code: impl FnOnce()) -> Cost {
+    let (start, before) = (Instant::now(), processors_time(whose.clone()));
+    code();
+    Cost { wall: start.elapsed(), cpu: Some(processors_time(whose).saturating_sub(before)) }
+}
+
+/// As [`pair_timed`], with so many rounds, for work that takes long, such as processes: a row for the time, and one for that of the processors if both
 /// sides have it.
 pub fn pair_of_processes(
     name: &str,
@@ -112,13 +125,16 @@ pub fn pair_of_processes(
     }
 }
 
-/// The processors' time of all children that have ended, from fields 16 and 17 of /proc/self/stat: the system's own call for
-/// it needs `unsafe`.
-fn children_time() -> Duration {
+/// Of the fields of /proc/self/stat after the name: the times of all children that have ended, and with this process's own.
+const CHILDREN: Range<usize> = 13..15;
+const ALL: Range<usize> = 11..15;
+
+/// The sum of these times: the system's own call for it needs `unsafe`.
+fn processors_time(whose: Range<usize>) -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: u64 =
-        fields.split_ascii_whitespace().skip(13).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace().collect();
+    let ticks: u64 = fields.get(whose).unwrap_or_default().iter().filter_map(|n| n.parse::<u64>().ok()).sum();
     // Linux tells user space 100 ticks a second, whatever it has itself.
     Duration::from_millis(ticks * 10)
 }
@@ -169,6 +185,11 @@ fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// Places in a file, the same each time and in no order.
+pub fn offsets(count: u64, size: u64, read: u64) -> Vec<u64> {
+    (0..count).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (size / read) * read).collect()
 }
 
 /// Keeps a value, and what it depends on, from being optimised away.

@@ -5,6 +5,7 @@ use crate::fetched::{self, exchange, logged, package};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 use tempfile::TempDir;
 use zvfs_http_servers::{Authority, Process};
 use zvfs_test_support::have;
@@ -81,6 +82,24 @@ impl S3 {
             self.secret_file(),
             self.ca_file()
         )
+    }
+
+    /// rclone, to which this server is the remote of that name.
+    pub fn rclone(&self, remote: &str) -> Command {
+        let mut rclone = Command::new("rclone");
+        rclone.args(["--config", "/dev/null"]);
+        for (name, value) in [
+            ("TYPE", "s3"),
+            ("PROVIDER", "Other"),
+            ("ENDPOINT", &self.endpoint()),
+            ("ACCESS_KEY_ID", S3::ACCESS_KEY),
+            ("SECRET_ACCESS_KEY", S3::SECRET_KEY),
+        ] {
+            rclone.env(format!("RCLONE_CONFIG_{}_{name}", remote.to_uppercase()), value);
+        }
+        // Of another store, and an rclone of 2022 takes it for an error.
+        rclone.env_remove("AWS_CA_BUNDLE");
+        rclone
     }
 
     /// A file that holds the secret.
@@ -186,7 +205,8 @@ impl S3 {
         self.folder.path().join("root")
     }
 
-    fn file(&self, key: &str) -> PathBuf {
+    /// Where s3s-fs keeps an object.
+    pub fn file(&self, key: &str) -> PathBuf {
         self.root().join(S3::BUCKET).join(key)
     }
 }

@@ -1,7 +1,10 @@
 //! Content of any size that no two places have alike: the same bytes at the same offsets for everybody, at the speed of a
 //! copy, so that a gigabyte need not be stored.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::OnceLock;
 
 const PAGE: usize = 4096;
@@ -33,6 +36,17 @@ pub fn bytes(range: Range<u64>) -> Vec<u8> {
     let mut buf = vec![0; (range.end - range.start) as usize];
     fill(range.start, &mut buf);
     buf
+}
+
+/// Makes a file of it.
+pub fn write(path: &Path, size: u64) {
+    let mut file = File::create(path).unwrap();
+    let mut block = vec![0; 1 << 20];
+    for at in (0..size).step_by(block.len()) {
+        let count = (size - at).min(block.len() as u64) as usize;
+        fill(at, &mut block[..count]);
+        file.write_all(&block[..count]).unwrap();
+    }
 }
 
 fn noise() -> &'static [u8] {

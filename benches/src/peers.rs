@@ -1,9 +1,21 @@
 //! Programs that move bytes over loopback, as processes of their own.
 
-use crate::{Failure, free_port};
 use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// What socat's reader reads at a time.
+const READ: usize = 256 << 10;
+
+/// Why a peer has no time.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A port that nobody listens at.
+pub fn free_port() -> Result<u16, Failure> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
 
 /// Whether a program is here.
 pub fn has(program: &str, version: &str) -> bool {
@@ -11,14 +23,25 @@ pub fn has(program: &str, version: &str) -> bool {
     asked.is_ok_and(|status| status.success())
 }
 
-/// From /dev/zero to /dev/null. The start of the writing process is measured with it: it finds the other one waiting.
+/// From /dev/zero to /dev/null.
+///
+/// # Errors
+/// As [`socat_of`].
 pub fn through_socat(size: usize, total: usize) -> Result<Duration, Failure> {
+    socat_of(Path::new("/dev/zero"), size, total)
+}
+
+/// From a file to /dev/null. The start of the writing process is measured with it: it finds the other one waiting.
+///
+/// # Errors
+/// It does not start, or fails.
+pub fn socat_of(file: &Path, size: usize, total: usize) -> Result<Duration, Failure> {
     let port = free_port()?;
     let socat = |from: &str, to: &str, block: usize| {
         Command::new("socat").args(["-u", "-b", &block.to_string(), from, to]).spawn()
     };
     let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr");
-    let mut reader = socat(&listen, "OPEN:/dev/null,wronly", crate::READ)?;
+    let mut reader = socat(&listen, "OPEN:/dev/null,wronly", READ)?;
     // As soon as it listens, and without a connection, which would be the one that it takes.
     let listening = format!(":{port:04X} 00000000:0000 0A");
     while !std::fs::read_to_string("/proc/net/tcp")?.contains(&listening) {
@@ -26,15 +49,26 @@ pub fn through_socat(size: usize, total: usize) -> Result<Duration, Failure> {
         std::thread::yield_now();
     }
     let start = Instant::now();
-    let source = format!("OPEN:/dev/zero,rdonly,readbytes={total}");
+    let source = format!("OPEN:{},rdonly,readbytes={total}", file.display());
     let writer = socat(&source, &format!("TCP:127.0.0.1:{port},nodelay"), size)?;
     succeeded(writer)?;
     succeeded(reader)?;
     Ok(start.elapsed())
 }
 
-/// By its own clock, so that its start does not count.
+/// From its memory.
+///
+/// # Errors
+/// As [`iperf3_of`].
 pub fn through_iperf3(size: usize, total: usize) -> Result<Duration, Failure> {
+    iperf3_of(None, size, total)
+}
+
+/// From a file, or from its memory, by its own clock, so that its start does not count.
+///
+/// # Errors
+/// It does not start, fails, or reports something else.
+pub fn iperf3_of(file: Option<&Path>, size: usize, total: usize) -> Result<Duration, Failure> {
     let port = free_port()?.to_string();
     let mut server = Command::new("iperf3")
         .args(["-s", "-1", "-B", "127.0.0.1", "--forceflush", "-p", &port])
@@ -51,6 +85,7 @@ pub fn through_iperf3(size: usize, total: usize) -> Result<Duration, Failure> {
     let client = Command::new("iperf3")
         .args(["-c", "127.0.0.1", "-N", "-J", "-p", &port])
         .args(["-l", &size.to_string(), "-n", &total.to_string()])
+        .args(file.map(|file| ["-F".as_ref(), file.as_os_str()]).into_iter().flatten())
         .output()?;
     said.read_to_end(&mut Vec::new())?;
     succeeded(server)?;
