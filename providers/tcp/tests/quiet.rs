@@ -9,7 +9,8 @@ use zvfs_tcp::Tcp;
 use zvfs_test_support::free_port;
 
 fn host() -> Registry {
-    let registry = Registry::new(Configuration::parse("[provider.tcp]\n").unwrap());
+    let configuration = "[provider.tcp]\nsettings = { same-host = \"off\" }\n";
+    let registry = Registry::new(Configuration::parse(configuration).unwrap());
     registry.register(Box::new(Tcp)).unwrap();
     registry
 }

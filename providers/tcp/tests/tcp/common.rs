@@ -20,10 +20,11 @@ pub const WRITE: OpenFlags = OpenFlags::WRITE;
 /// What is not over by then waits.
 pub const WAITS: Duration = Duration::from_millis(150);
 
-/// A registry whose one provider is this crate, with settings as an operator writes them.
+/// A registry whose one provider is this crate, with settings as an operator writes them. Bytes go over TCP, unless those say otherwise.
 pub fn registry(settings: &str) -> Registry {
+    let apart = if settings.contains("same-host") { "" } else { "same-host = \"off\", " };
     let configuration =
-        Configuration::parse(&format!("[provider.tcp]\nsettings = {{ {settings} }}\n")).unwrap();
+        Configuration::parse(&format!("[provider.tcp]\nsettings = {{ {apart}{settings} }}\n")).unwrap();
     let registry = Registry::new(configuration);
     registry.register(crate::provider()).unwrap();
     registry
