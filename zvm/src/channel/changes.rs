@@ -22,6 +22,8 @@ pub(crate) struct ChangedFile {
     /// What the guest's side knows its content by.
     pub(crate) content: usize,
     pub(crate) size: u64,
+    /// The time that the guest gave it, in nanoseconds since 1970.
+    pub(crate) modified: Option<u64>,
     /// The provider's file that it replaces, by its number in the session's tree.
     pub(crate) replaces: Option<usize>,
 }

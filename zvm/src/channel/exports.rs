@@ -68,6 +68,8 @@ struct Progress {
     committed: usize,
     /// How many files are gone.
     removed: usize,
+    /// Times that were refused are noted.
+    untimed: bool,
     /// A COMMIT failed in a way that does not tell whether its file is in place.
     unsure: bool,
 }

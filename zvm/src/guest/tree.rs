@@ -147,6 +147,8 @@ pub(super) struct Times {
     pub(super) accessed: u64,
     pub(super) modified: u64,
     pub(super) changed: u64,
+    /// `modified` is what the guest said, and no reading of the clock.
+    pub(super) given: bool,
 }
 
 /// What can be told of a node.
@@ -159,8 +161,8 @@ pub(super) struct Status {
 }
 
 impl Times {
-    fn at(now: u64) -> Times {
-        Times { accessed: now, modified: now, changed: now }
+    const fn at(now: u64) -> Times {
+        Times { accessed: now, modified: now, changed: now, given: false }
     }
 }
 
@@ -461,8 +463,7 @@ impl InodeKind {
 }
 
 impl Status {
-    const NONE: Status =
-        Status { inode: 0, names: 0, size: 0, times: Times { accessed: 0, modified: 0, changed: 0 } };
+    const NONE: Status = Status { inode: 0, names: 0, size: 0, times: Times::at(0) };
 }
 
 #[cfg(test)]

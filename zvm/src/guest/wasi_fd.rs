@@ -161,7 +161,7 @@ pub(super) fn filestat(call: &mut Call<'_>, node: Node, result: &Span) -> Outcom
         Node::Channel(number) => call.state.channel(number)?.size()?,
         Node::Device(_) | Node::Directory(_) | Node::File(_) | Node::Link(_) => status.size,
     };
-    let Times { accessed, modified, changed } = status.times;
+    let Times { accessed, modified, changed, .. } = status.times;
     let mut stat = [0; 64];
     stat[16] = filetype_of(call.state, node);
     for (at, value) in [
@@ -223,6 +223,7 @@ pub(super) fn set_times(
     let new = NewTimes {
         accessed: time(ACCESSED, ACCESSED_NOW, accessed)?,
         modified: time(MODIFIED, MODIFIED_NOW, modified)?,
+        given: which & MODIFIED != 0,
     };
     call.state.tree.set_times(node, new, now).map_err(Halt::from)
 }

@@ -70,6 +70,40 @@ fn what_was_made_is_written_with_its_folders_and_reported() {
     assert_eq!(log[5..], names.map(|name| format!("commit {name}")));
 }
 
+/// Found: what `tar` and `cp -p` in a guest had said of their files' times was lost.
+#[test]
+fn a_time_that_the_guest_gave_goes_with_its_file() {
+    // 4: modified, to this; 8: to now; 1: accessed.
+    let script = format!(
+        "open \"out/given\" {CREATE} {WRITE} 0\n write 4 1\n fd_filestat_set_times 4 7 1234567890 5\n fd_close 4\n\
+         open \"out/written\" {CREATE} {WRITE} 0\n fd_filestat_set_times 4 0 5 4\n write 4 1\n fd_close 4\n\
+         open \"out/now\" {CREATE} {WRITE} 0\n fd_filestat_set_times 4 0 5 4\n fd_filestat_set_times 4 0 0 8\n fd_close 4\n\
+         open \"out/before\" {CREATE} {WRITE} 0\n fd_close 4\n path_filestat_set_times 3 0 \"out/before\" 0 77 4\n\
+         path_rename 3 \"out/before\" 3 \"out/moved\"\n path_filestat_set_times 3 0 \"out/moved\" 9 0 1"
+    );
+    let times = |vault: &Vault| {
+        let log = vault.log();
+        log.into_iter().filter(|call| call.starts_with("time ")).collect::<Vec<_>>()
+    };
+    let given = ["time 1234567890 root/result/given", "time 77 root/result/moved"];
+    let vault = Vault::new();
+    let report = job(&vault, "99, 99").run(&script::program(&script));
+    assert_eq!((end(&report), &report.notes), ((0, "ok"), &vec![]));
+    assert_eq!(times(&vault), given);
+    // Before the first byte: some stores take none later.
+    let log = vault.log();
+    let at = |call: &str| log.iter().position(|other| other == call).unwrap();
+    assert!(at(given[0]) < at("write root/result/given"));
+    // A file without its time is worth more than none.
+    let vault =
+        given.iter().fold(Vault::new(), |vault, call| vault.fault(call, Fault::Fails(Code::EOVERFLOW)));
+    let report = job(&vault, "99, 99").run(&script::program(&script));
+    assert_eq!((end(&report), output(&report)), ((0, "ok"), OutputState::Committed), "{report:?}");
+    let [note] = &report.notes[..] else { panic!("{report:?}") };
+    let begin = "export /out: times that the guest gave its files are not kept: vault:root/result/given: ";
+    assert!(note.starts_with(begin), "{note}");
+}
+
 #[test]
 fn a_file_that_is_there_is_replaced_and_others_stay() {
     let vault = Vault::new().folder("root/result").file("root/result/old", "old").file("root/result/x", "x");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use vfs_core::{
     Capabilities, Code, Context, Entry, Error, File, Finish, Host, Info, Instance, Kind, Namespace,
     OpenFlags, Provider, Request, Result, Settings, Stat,
@@ -308,7 +308,7 @@ impl File for Leaf {
     fn capabilities(&self) -> Capabilities {
         let both = Capabilities::STAT | Capabilities::CANCEL;
         both | match self.writes {
-            true => Capabilities::WRITABLE,
+            true => Capabilities::WRITABLE | Capabilities::TIMES,
             false => Capabilities::READABLE | Capabilities::POSITIONAL_READ,
         }
     }
@@ -336,6 +336,11 @@ impl File for Leaf {
         self.vault.call("write", &self.name, &self.context)?;
         self.data.0.extend_from_slice(buf);
         Ok(buf.len())
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> Result<()> {
+        let since = time.duration_since(UNIX_EPOCH).map_err(|_| Error::from(Code::EOVERFLOW))?;
+        self.vault.call(&format!("time {}", since.as_nanos()), &self.name, &self.context)
     }
 
     fn finish(&mut self, how: Finish) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::channel::counters::Operation;
 use crate::channel::ends::UNSURE;
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use std::{iter, mem};
 use vfs_core::{Code, Control, Error, Finish, Flush, Kind, OpenFlags, Registry, Result, below};
 
@@ -119,7 +119,7 @@ impl Export {
 
     pub(super) fn write_files(&mut self, read: &ReadContent<'_>, room: &mut usize, sync: bool) -> Result<()> {
         let registry = self.registry.as_ref().ok_or(Code::EBADF)?;
-        let mut buffer = Vec::new();
+        let (mut buffer, mut untimed) = (Vec::new(), None);
         while *room > 0
             && let Some(file) = self.changes.files.get(self.progress.opened)
         {
@@ -153,6 +153,12 @@ impl Export {
             let mut open = registry.open(&name, &options)?;
             self.counters.begin(Operation::Write);
             self.counters.count_put();
+            // Some stores take a time before the first byte only.
+            if let Some(modified) = file.modified
+                && let Err(error) = open.set_modified(UNIX_EPOCH + Duration::from_nanos(modified))
+            {
+                untimed.get_or_insert(error.context(open.shown().to_owned()));
+            }
             buffer.resize(CHUNK, 0);
             let mut at = 0;
             while at < file.size {
@@ -174,6 +180,11 @@ impl Export {
                 open.flush(Flush::Sync).map_err(|error| error.context(format!("sync {}", open.shown())))?;
             }
             self.progress.written.push_back(open);
+        }
+        if let Some(error) = untimed
+            && !mem::replace(&mut self.progress.untimed, true)
+        {
+            self.note(format_args!("times that the guest gave its files are not kept: {}", error.chain()));
         }
         Ok(())
     }

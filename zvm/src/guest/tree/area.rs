@@ -95,7 +95,9 @@ impl Tree {
                             _ => None,
                         };
                         let (path, size) = (inside(name)?, file.size());
-                        files.push((inode.order, ChangedFile { path, content: inner, size, replaces }));
+                        let modified = inode.times.given.then_some(inode.times.modified);
+                        let file = ChangedFile { path, content: inner, size, modified, replaces };
+                        files.push((inode.order, file));
                     }
                     _ => {}
                 }

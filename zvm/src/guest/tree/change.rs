@@ -11,6 +11,8 @@ use std::ops::Range;
 pub(in crate::guest) struct NewTimes {
     pub(in crate::guest) accessed: Option<u64>,
     pub(in crate::guest) modified: Option<u64>,
+    /// `modified` is what the guest said, and no reading of the clock.
+    pub(in crate::guest) given: bool,
 }
 
 impl Tree {
@@ -289,6 +291,7 @@ impl Tree {
                 accessed: new.accessed.unwrap_or(times.accessed),
                 modified: new.modified.unwrap_or(times.modified),
                 changed: now,
+                given: if new.modified.is_some() { new.given } else { times.given },
             };
         }
         Ok(())
@@ -411,7 +414,7 @@ impl Tree {
 
     fn touch_content(&mut self, at: usize, now: u64) {
         if let Some(inode) = self.inode_mut(at).filter(|inode| !inode.fixed) {
-            (inode.times.modified, inode.times.changed) = (now, now);
+            (inode.times.modified, inode.times.changed, inode.times.given) = (now, now, false);
         }
     }
 }
