@@ -17,7 +17,7 @@ use fuser::{
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 use vfs_core::{Code, Error, Kind, Result, Stat};
 
@@ -28,12 +28,19 @@ const AHEAD: u16 = 32;
 pub struct Folder {
     shared: Arc<Shared>,
     calls: Calls,
+    /// The device that programs see its files on, once that is known.
+    device: Arc<OnceLock<(u32, u32)>>,
 }
 
 impl Folder {
     /// Serves a tree.
     pub fn new(tree: Tree, look: Look, calls: Calls) -> Folder {
-        Folder { shared: Arc::new(Shared::new(tree, look)), calls }
+        Folder { shared: Arc::new(Shared::new(tree, look)), calls, device: Arc::default() }
+    }
+
+    /// Where the device's number goes once it is mounted.
+    pub fn device(&self) -> Arc<OnceLock<(u32, u32)>> {
+        self.device.clone()
     }
 
     /// Does something with what is open for writing; there is nothing to do for anything else.
@@ -42,7 +49,7 @@ impl Folder {
         request: &Request,
         handle: FileHandle,
         reply: ReplyEmpty,
-        work: fn(&Writer, &Call) -> Result<()>,
+        work: impl FnOnce(&Writer, &Call) -> Result<()> + Send + 'static,
     ) {
         let shared = self.shared.clone();
         self.calls.begin(
@@ -374,8 +381,11 @@ impl Filesystem for Folder {
         reply.statfs(BLOCKS, BLOCKS, BLOCKS, 0, 0, 4096, 255, 4096);
     }
 
-    fn flush(&self, request: &Request, _: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        self.with_writer(request, handle, reply, Writer::close);
+    fn flush(&self, request: &Request, ino: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        let device = self.device.clone();
+        self.with_writer(request, handle, reply, move |writer, call| {
+            writer.close(call, || device.get().is_some_and(|device| call.caller().writes(*device, ino.0)))
+        });
     }
 
     fn release(

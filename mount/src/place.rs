@@ -48,6 +48,12 @@ fn is_served(folder: &Path) -> bool {
     is_root && statfs(folder).is_ok_and(|known| known.f_type as u64 == FUSE)
 }
 
+/// The number of the device that a mount stands for. It asks the kernel only: nothing may serve the mount yet.
+pub fn device(folder: &Path) -> Option<(u32, u32)> {
+    let known = statx(CWD, folder, AtFlags::STATX_DONT_SYNC, StatxFlags::empty()).ok()?;
+    Some((known.stx_dev_major, known.stx_dev_minor))
+}
+
 /// Refuses a folder that lies in the tree that it would show: whoever goes through that would never come to an end.
 ///
 /// # Errors

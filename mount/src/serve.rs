@@ -50,7 +50,12 @@ pub fn serve(mount: &Mount, options: &Options) -> std::result::Result<(), Failur
     let top = top(&registry, mount, &open, &control)?;
     let calls = Calls::new(mount.timeout)?;
     let tree = Tree::new(top, registry, open, mount.cache_time, mount.write);
-    let session = mounted(Folder::new(tree, Look::new(mount.write), calls.clone()), &folder, mount)?;
+    let served = Folder::new(tree, Look::new(mount.write), calls.clone());
+    let device = served.device();
+    let session = mounted(served, &folder, mount)?;
+    if let Some(found) = place::device(&folder) {
+        device.get_or_init(|| found);
+    }
     is_ours.store(true, Ordering::SeqCst);
     if control.is_cancelled() {
         unmount(&folder);

@@ -210,11 +210,11 @@ impl Writer {
         }
     }
 
-    /// Some process closes it.
+    /// Some process closes it; `has_another`: whether that one still has it open to be written, under another number.
     ///
     /// # Errors
     /// It is not complete, and nothing of it is there: of this close, if it is the one that counts.
-    pub fn close(&self, call: &Call) -> Result<()> {
+    pub fn close(&self, call: &Call, has_another: impl FnOnce() -> bool) -> Result<()> {
         let caller = call.caller();
         let mut state = self.state.lock();
         // Without knowing whose it is, each close counts.
@@ -230,7 +230,8 @@ impl Writer {
             return Ok(());
         }
         self.go_on(&state)?;
-        if state.is_dirty { self.complete(&mut state, call) } else { Ok(()) }
+        // A shell gives each of its own commands another number of a file that it has open, and closes that after it.
+        if !state.is_dirty || has_another() { Ok(()) } else { self.complete(&mut state, call) }
     }
 
     /// Nobody has it open any more.

@@ -53,6 +53,44 @@ fn a_bucket_is_a_tree_that_programs_read_and_write() {
     mounted.unmount();
 }
 
+/// Found: a shell gives each of its commands another number of an open file and closes that after it, which was taken for the file's end:
+/// it had the first line only, and of a shell that was killed too.
+#[test]
+fn what_a_shells_commands_write_is_one_file() {
+    if !can_mount() || !have(&["dash", "bash"]) {
+        return;
+    }
+    let Some(server) = S3::moto() else { return };
+    server.put("data/there", b"content");
+    server.put("data/old", b"old");
+    let (folder, at) = (tempdir().unwrap(), tempdir().unwrap());
+    let mounted = Mounted::by(to(&server, &folder, &["--write"]), at.path(), &server.descriptor("data"));
+    for shell in ["dash", "bash"] {
+        let run =
+            |script: &str| program(shell, &["-c", script]).current_dir(mounted.path()).output().unwrap();
+        for script in [
+            "exec 3> KEY; echo a >&3; echo b >&3; exec 3>&-; cat KEY",
+            "exec 3> KEY; echo a >&3; (echo b >&3); exec 3>&-; cat KEY",
+            "{ echo a; echo b; } > KEY; cat KEY",
+            // Which of its two closes comes first, nobody says.
+            "exec 3> KEY 4>&3; echo a >&3; exec 3>&-; echo b >&4; exec 4>&-; cat KEY",
+        ] {
+            let done = run(&script.replace("KEY", shell));
+            assert_eq!(String::from_utf8_lossy(&done.stdout), "a\nb\n", "{shell}: {script}: {done:?}");
+            assert_eq!(server.get(&format!("data/{shell}")), Some(b"a\nb\n".to_vec()), "{shell}: {script}");
+        }
+        // To end is to close.
+        let done = run("exec 3> ended; echo a >&3; echo b >&3");
+        assert!(done.status.success() && done.stderr.is_empty(), "{shell}: {done:?}");
+        assert_eq!(server.get("data/ended"), Some(b"a\nb\n".to_vec()), "{shell}");
+        fs::remove_file(mounted.path().join("ended")).unwrap();
+        let done = run("exec 3> old; echo cut >&3; kill -9 $$");
+        assert!(!done.status.success(), "{shell}: {done:?}");
+        assert_eq!(server.get("data/old"), Some(b"old".to_vec()), "{shell}");
+    }
+    mounted.unmount();
+}
+
 #[test]
 fn folders_are_made_in_a_store_that_has_none() {
     if !can_mount() || !have(&["cp", "diff", "tar", "rm", "mkdir", "rmdir"]) {
