@@ -10,6 +10,7 @@ use crate::packet::{Attributes, open};
 use crate::pool::Pool;
 use crate::target::{Login, Target};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::timeout;
@@ -80,17 +81,17 @@ impl Upload {
     /// # Errors
     /// EEXIST: it was to be new, and is not. EIO: the server has another size than was written. The server's.
     pub async fn commit(&self, handle: &Handle, size: u64, modified: Option<u32>) -> Attempt<()> {
-        let mut seen = None;
+        let seen = Mutex::new(None);
         let closed = match set_modified(handle, modified).await {
             Ok(()) => handle.close().await,
             refused => refused,
         };
         let mut outcome = match closed {
-            Ok(()) => self.rename(handle.link(), size, &mut seen).await,
+            Ok(()) => self.rename(handle.link(), size, &seen).await,
             closed => closed,
         };
         if outcome.as_ref().is_err_and(|failure| failure.retry != Retry::No) {
-            outcome = self.persist(|link| self.rename_again(link, size, seen.clone())).await;
+            outcome = self.persist(|link| self.commit_again(link, size, modified, &seen)).await;
         }
         if outcome.is_err() {
             let _ = self.remove(handle).await;
@@ -98,14 +99,14 @@ impl Upload {
         outcome
     }
 
-    /// `seen` is what the file was before the rename.
-    async fn rename(&self, link: &Link, size: u64, seen: &mut Option<Attributes>) -> Attempt<()> {
+    /// `seen` becomes what the file was before the rename.
+    async fn rename(&self, link: &Link, size: u64, seen: &Mutex<Option<Attributes>>) -> Attempt<()> {
         let found = link.stat_link(&self.hidden).await?;
         if let Some(found) = found.size.filter(|found| *found != size) {
             let text = format!("the server has {found} bytes of the {size} that were written");
             return Err(Failure::new(Code::EIO, text));
         }
-        *seen = Some(found);
+        *seen.lock() = Some(found);
         if !self.exclusive {
             return link.replace(&self.hidden, &self.target).await;
         }
@@ -117,10 +118,23 @@ impl Upload {
         }
     }
 
-    /// The same after the connection was lost in it: whatever the server has done by then, the file has one of the two names.
-    async fn rename_again(&self, link: Link, size: u64, mut seen: Option<Attributes>) -> Attempt<()> {
-        let before = seen.clone();
-        match self.rename(&link, size, &mut seen).await {
+    /// The same after the connection was lost in it: whatever the server has done by then, the file has one of the two names. Under the
+    /// hidden one it may be without its time.
+    async fn commit_again(
+        &self,
+        link: Link,
+        size: u64,
+        modified: Option<u32>,
+        seen: &Mutex<Option<Attributes>>,
+    ) -> Attempt<()> {
+        if let Some(seconds) = modified {
+            match link.set_modified(&self.hidden, seconds).await {
+                Err(failure) if failure.code != Code::ENOENT => return Err(failure),
+                _ => {}
+            }
+        }
+        let before = seen.lock().clone();
+        match self.rename(&link, size, seen).await {
             Err(failure) if failure.code == Code::ENOENT => {
                 match (link.stat_link(&self.target).await, before) {
                     (Ok(found), Some(before)) if found.is_same(&before) => Ok(()),
@@ -225,7 +239,7 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
-/// Gives a file the time of its last change, if it is to have one. All of it is written.
+/// Gives a file that is written the time of its last change, if it is to have one. What is written later changes it.
 ///
 /// # Errors
 /// The server's.

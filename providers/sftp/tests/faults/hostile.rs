@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use vfs_core::{Code, Control, Finish, Flush, OpenFlags, OpenOptions, Registry};
 use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::pattern;
@@ -150,6 +150,27 @@ fn a_commit_whose_session_is_lost_in_the_rename_finds_out_what_became_of_it() {
         assert_eq!(fs::read(server.root().join("new")).unwrap(), b"content", "{fault}");
         assert_eq!(names(&server), ["new", "odd", "x"], "{fault}");
         assert!(server.folder().join("once").exists());
+    }
+}
+
+/// A review's finding: the connection was lost when the file was to be given its time, the COMMIT went on over a new one, and
+/// succeeded without the time.
+#[test]
+fn a_commit_whose_session_is_lost_at_the_time_of_the_file_sets_it_over_a_new_one() {
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    for fault in ["none", "dies-after", "dies-in-second-time", "dies-in-second-time-and-after"] {
+        let Some((server, registry)) = with_fault(fault) else { return };
+        let mut file = open(&registry, &server.sftp("new"), ATOMIC).unwrap();
+        let committed = in_time(move || {
+            file.set_modified(long_ago)?;
+            file.write_all(b"content")?;
+            file.finish(Finish::Commit)
+        });
+        committed.unwrap_or_else(|error| panic!("{fault}: {error:?}"));
+        let path = server.root().join("new");
+        assert_eq!(fs::read(&path).unwrap(), b"content", "{fault}");
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), long_ago, "{fault}");
+        assert_eq!(names(&server), ["new", "odd", "x"], "{fault}");
     }
 }
 

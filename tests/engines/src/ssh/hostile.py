@@ -12,7 +12,7 @@ files, held = {}, []
 
 def once(most=1):
     """Whether this happens for the first time in the life of the server's folder, or not more than so often."""
-    for name in ["once", "twice"][:most]:
+    for name in ["once", "twice", "thrice"][:most]:
         try:
             os.close(os.open(os.path.join(folder, name), os.O_CREAT | os.O_EXCL))
             return True
@@ -124,12 +124,21 @@ def answer(kind, number, body):
         return reply(105, number, attributes(os.lstat(path) if kind == 7 else os.stat(path)))
     if kind == 8:
         return reply(105, number, attributes(os.fstat(struct.unpack(">I", body.string())[0])))
-    if kind == 10:
-        file, flags = struct.unpack(">I", body.string())[0], body.number()
+    if kind in (9, 10):
+        place, flags = body.string(), body.number()
+        if kind == 10:
+            place = struct.unpack(">I", place)[0]
         if flags & 1:
-            os.ftruncate(file, body.number(">Q"))
+            os.truncate(place, body.number(">Q"))
+        if flags & 2:
+            os.chown(place, body.number(), body.number())
         if flags & 4:
-            os.fchmod(file, stat.S_IMODE(body.number()))
+            os.chmod(place, stat.S_IMODE(body.number()))
+        if flags & 8:
+            # The second time is a COMMIT's.
+            if fault.startswith("dies-in-second-time") and not once() and once(2):
+                sys.exit()
+            os.utime(place, (body.number(), body.number()))
         return status(number, OK)
     if kind == 13:
         if fault == "dies-before-remove" and once(2):
@@ -146,7 +155,7 @@ def answer(kind, number, body):
             return None
         os.link(old, new)
         os.unlink(old)
-        if fault == "dies-after" and once():
+        if fault == "dies-after" and once() or fault == "dies-in-second-time-and-after" and once(3):
             sys.exit()
         return status(number, OK)
     return status(number, UNSUPPORTED)
