@@ -10,7 +10,7 @@ use crate::settings::Tuning;
 use crate::source::{Ahead, Range, Source};
 use crate::store::{Store, room};
 use crate::target::Target;
-use crate::upload::Upload;
+use crate::upload::{Upload, set_modified};
 use bytes::{Buf, Bytes};
 use ending::Ending;
 use parking_lot::{Mutex, MutexGuard};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, OpenFlags, Result, Stat};
-use zvfs_net::failure::{Attempt, Failure};
+use zvfs_net::failure::{Attempt, Failure, Retry};
 
 /// The largest offset of a file.
 const OFFSET_MAX: u64 = i64::MAX as u64;
@@ -348,7 +348,12 @@ impl File for Remote {
 
     fn set_modified(&mut self, time: SystemTime) -> Result<()> {
         drop(self.writable("set the time of")?);
-        self.modified = Some(seconds(time).map_err(self.error("set the time of"))?);
+        let seconds = Some(seconds(time).map_err(self.error("set the time of"))?);
+        let handle = self.handle.clone();
+        // COMMIT sets it once more, after the last write. A server that refuses it is to do so now, when nothing is lost by that.
+        let set = self.caller.wait("a new time", async move { set_modified(&handle, seconds).await });
+        set.map_err(|failure| self.error("set the time of")(untaken(failure)))?;
+        self.modified = seconds;
         Ok(())
     }
 
@@ -364,5 +369,17 @@ impl Drop for Remote {
         {
             store.lock().abandon();
         }
+    }
+}
+
+/// What a server says that sets no times of files: whatever it calls that, the file goes on without.
+fn untaken(failure: Failure) -> Failure {
+    match failure.retry {
+        Retry::No => Failure {
+            code: Code::ENOTSUP,
+            text: format!("the server sets no time of what is written: {}", failure.text),
+            ..failure
+        },
+        _ => failure,
     }
 }

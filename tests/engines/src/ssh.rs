@@ -50,6 +50,11 @@ impl SshServer {
         SshServer::with_subsystem(|_| String::new())
     }
 
+    /// The same with an SFTP server that changes nothing about a file but its content: no times, no permissions.
+    pub fn without_changes() -> Option<SshServer> {
+        SshServer::with_subsystem(|_| "Subsystem sftp internal-sftp -P setstat,fsetstat".to_owned())
+    }
+
     /// The same with an SFTP server that does one thing wrong: a `fault` of `hostile.py`.
     pub fn hostile(fault: &str) -> Option<SshServer> {
         SshServer::with_subsystem(|server| {
