@@ -3,7 +3,9 @@
 use crate::common::*;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
-use vfs_core::Capabilities;
+use std::thread;
+use std::time::Duration;
+use vfs_core::{Capabilities, Direction};
 use zvfs_http_servers::{After, Answer, Body, FaultServer, Object, Peer, Request, Server};
 use zvfs_test_support::eventually;
 
@@ -114,6 +116,37 @@ fn what_is_found_out_leaves_a_host_its_polls() {
     with_file(registry(r#"read-ahead = 2"#), url, READ, |file| {
         assert!(!file.capabilities().contains(Capabilities::POLL));
     });
+}
+
+/// A copy to a file asks whether the socket is lent before each read: what that waited for was forgotten, and the line seemed fast.
+#[test]
+fn an_answer_is_helped_by_others_whoever_asks_for_its_socket_in_between() {
+    const PIECE: u64 = 16 << 10;
+    let object = Object::new(SIZE);
+    // Each answer is as fast as a line with a limit is, without a gap that would be an answer's silence.
+    let server = FaultServer::http(move |request, peer| {
+        let answer = object.answer(request);
+        let end = request.range().and_then(|(_, last)| last).map_or(SIZE, |last| last + 1);
+        peer.raw(&answer.head())?;
+        for at in (request.first()..end).step_by(PIECE as usize) {
+            peer.send_body(&Body::Pattern(at..end.min(at + PIECE)), u64::MAX)?;
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(After::Next)
+    });
+    with_file(registry(TUNED), server.url("/"), READ, |file| {
+        let (mut bytes, mut buf) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            drop(file.lease(Direction::Read));
+            match file.read(&mut buf) {
+                Ok(0) => break,
+                Ok(count) => bytes.extend_from_slice(&buf[..count]),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        Fetched { bytes, error: None }.is(0..SIZE);
+    });
+    assert!(server.requests().len() > 4, "{} requests", server.requests().len());
 }
 
 /// nginx gives each answer of the slow folder 1 MiB at once, then nothing for up to a second.
