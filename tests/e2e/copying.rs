@@ -175,7 +175,14 @@ fn what_is_no_file_is_left_out_and_told() {
     assert_eq!(files(&folder.at("copy")), ["a.txt", "b.csv", "link", "sub/c.csv", "sub/deep/d.txt"]);
     assert!(!fs::symlink_metadata(folder.at("copy/link")).unwrap().is_symlink());
     symlink("nowhere", folder.at("tree/dangling")).unwrap();
-    cp(&["-rTL", &folder.at("tree"), &folder.at("copy")]).failed(2, &["tree/dangling", "1 failed"]);
+    let done = cp(&["-rTL", &folder.at("tree"), &folder.at("copy")]);
+    done.failed(2, &["tree/dangling", "link that leads nowhere", "1 failed"]);
+    // A folder to a pipe: one error, and not one for each file.
+    fifo(folder.at("other").into());
+    for options in ["-rT", "-r"] {
+        let done = cp(&[options, &folder.at("tree"), &folder.at("other")]);
+        done.failed(20, &["other: a folder cannot be copied to what is none", "; 1 failed"]);
+    }
 }
 
 #[test]
@@ -292,10 +299,18 @@ fn patterns_say_which_files_are_meant() {
     fs::remove_file(folder.at("tree/sub/a.txt")).unwrap();
     assert_eq!(filtered(&["--include", "sub/**/*.txt"]), ["sub/deep/d.txt"]);
     assert_eq!(filtered(&["--include", "*.none"]), Vec::<String>::new());
+    // From the source on, as other programs have it. It was for nothing.
+    for below in ["/sub/", "./sub/", "/sub"] {
+        assert_eq!(filtered(&["--exclude", below, "--exclude", "/c.csv"]), ["a.txt", "b.csv"], "{below}");
+    }
+    assert_eq!(filtered(&["--include", "/*.csv"]), ["b.csv"]);
     for wrong in [
         &["-r", "--include", "[", &tree, &copy][..],
         &["-r", "--include", "sub/", &tree, &copy],
         &["--include", "*", &tree, &copy],
+        &["-r", "--exclude", "/", &tree, &copy],
+        &["-r", "--exclude", "", &tree, &copy],
+        &["-r", "--exclude", "../tree", &tree, &copy],
         &["-L", &tree, &copy],
     ] {
         assert_eq!(cp(wrong).code, 64);

@@ -281,7 +281,13 @@ fn what_a_link_in_a_parts_place_leads_to_is_not_written() {
         assert!(fs::read(&victim).unwrap() == "x".repeat(MIB as usize).as_bytes());
         fs::write(&kept, "").unwrap();
     }
+    // Too small for a record: that was not told.
     fs::remove_file(&kept).unwrap();
+    let small = folder.write("small", "x");
+    symlink(&small, &kept).unwrap();
+    let (said, first) = silent.again(&folder, &target);
+    assert!(said.contains("begins anew") && first == 0, "{said}");
+    assert_eq!(fs::read_to_string(&small).unwrap(), "x");
     symlink(folder.at("nowhere"), &kept).unwrap();
     cp(&["--partial", &silent.server.url("/object"), &target]).failed(17, &["link"]);
     assert!(!Path::new(&folder.at("nowhere")).exists());

@@ -10,7 +10,8 @@ const RULES: MatchOptions = MatchOptions {
     require_literal_leading_dot: false,
 };
 
-/// Patterns with `*`, `?`, `[a-z]` and `**/`. One with a slash before its end is for the path below the source, others are for the last name.
+/// Patterns with `*`, `?`, `[a-z]` and `**/`. One with a slash before its end, `/` or `./` at its start too, is for the path below the source,
+/// others are for the last name.
 #[derive(Args, Debug, Default)]
 pub struct Filter {
     /// Only files that match one of these patterns, such as '*.csv' or 'logs/**/*.gz'; repeatable
@@ -28,6 +29,8 @@ struct Glob {
     pattern: Pattern,
     /// It ends in a slash, and is for nothing else.
     folders_only: bool,
+    /// It has a slash before its end, and is for the path.
+    is_path: bool,
 }
 
 impl Filter {
@@ -50,15 +53,24 @@ impl Filter {
 impl Glob {
     fn matches(&self, path: &str) -> bool {
         let last = path.rsplit('/').next().unwrap_or(path);
-        let subject = if self.pattern.as_str().contains('/') { path } else { last };
+        let subject = if self.is_path { path } else { last };
         self.pattern.matches_with(subject, RULES)
     }
 }
 
 fn pattern(text: &str) -> Result<Glob, String> {
-    let trimmed = text.trim_end_matches('/');
-    let pattern = Pattern::new(trimmed).map_err(|error| format!("not a pattern: {}", error.msg))?;
-    Ok(Glob { pattern, folders_only: trimmed.len() < text.len() })
+    let names = text.trim_end_matches('/');
+    // From the source on: what has no other slash would be for any folder.
+    let below = names.strip_prefix("./").unwrap_or(names).trim_start_matches('/');
+    if matches!(below, "" | ".") {
+        return Err("it names nothing: write what is below SRC, as tmp/ for such folders anywhere, or /tmp/"
+            .to_owned());
+    }
+    if below.split('/').any(|name| matches!(name, "" | "." | "..")) {
+        return Err("no path below SRC has an empty name, . or ..: leave it out".to_owned());
+    }
+    let pattern = Pattern::new(below).map_err(|error| format!("not a pattern: {}", error.msg))?;
+    Ok(Glob { pattern, folders_only: names.len() < text.len(), is_path: names.contains('/') })
 }
 
 fn files(text: &str) -> Result<Glob, String> {
@@ -106,9 +118,27 @@ mod tests {
         assert!(!some.leaves_out("x/a/b", true));
     }
 
+    /// It was for nothing at all.
+    #[test]
+    fn a_slash_at_the_start_is_the_source() {
+        for text in ["/sub", "./sub", "/sub/", "./sub/", "//sub"] {
+            let some = filter(&[], &[text]);
+            assert!(some.leaves_out("sub", true) && !some.leaves_out("x/sub", true), "{text}");
+            assert_eq!(some.leaves_out("sub", false), !text.ends_with('/'), "{text}");
+        }
+        assert!(filter(&["/a/*.c"], &[]).takes("a/b.c"));
+        assert!(!filter(&["/*.c"], &[]).takes("a/b.c"));
+    }
+
     #[test]
     fn what_is_no_pattern_is_told() {
         assert!(pattern("a***").is_err() && pattern("[").is_err());
+        for nothing in ["", "/", "./", ".", "//"] {
+            assert!(pattern(nothing).unwrap_err().contains("names nothing"), "{nothing}");
+        }
+        for never in ["../a", "a//b", "a/./b", "/.."] {
+            assert!(pattern(never).unwrap_err().contains("no path"), "{never}");
+        }
         assert!(files("logs/").unwrap_err().contains("write logs/** for"));
     }
 }

@@ -184,7 +184,9 @@ impl Part {
             warn(&format!(
                 "copy {from}: begins anew: what was kept in {part} is of another source, or this one has changed since"
             ));
-        } else if !is_new {
+        } else if is_new {
+            warn(&format!("copy {from}: begins anew: {part} has nothing that an earlier run kept"));
+        } else {
             warn(&format!("copy {from}: begins anew: {part} is not as an earlier run left it"));
         }
         Ok(self.bytes > 0)

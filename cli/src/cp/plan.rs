@@ -158,6 +158,18 @@ impl Planner<'_> {
         if is_below(&target, source.descriptor) {
             return Err(failed(&target, "the target is the source, or lies in it"));
         }
+        // A regular file may be beside files that begin with its name and a slash, in a store of objects.
+        let how = OpenOptions::default().control(&self.watch.control(&target));
+        if let Ok(there) = self.registry.stat_name(&target, &how)
+            && !matches!(there.kind, Kind::Directory | Kind::Regular | Kind::Unknown)
+        {
+            let text = format!(
+                "copy {} to {}: a folder cannot be copied to what is none",
+                Shown(source.descriptor),
+                Shown(&target)
+            );
+            return Err(Error::new(Code::ENOTDIR, text));
+        }
         let source_text = source.descriptor.to_owned();
         let is_new = self.is_new(source, &target);
         let mut folders =
@@ -228,11 +240,19 @@ impl Planner<'_> {
                 Some(stat) => Ok(stat),
                 None if !self.follows_links => {
                     if self.filter.takes(&path) {
-                        plan.skipped.push((child, "it may be a link: -L copies the file that one leads to"));
+                        plan.skipped.push((
+                            child,
+                            "it may be a link: -L copies what one leads to, if that is a file",
+                        ));
                     }
                     continue;
                 }
-                None => self.registry.stat(&child, &how),
+                None => self.registry.stat(&child, &how).map_err(|error| match error.code() {
+                    Code::ENOENT => {
+                        error.context("it is a link that leads nowhere, or has just been removed")
+                    }
+                    _ => error,
+                }),
             };
             let stat = match stat {
                 Ok(stat) => stat,
