@@ -1,39 +1,23 @@
 //! All that a guest can import, with each function's type.
 
 use super::call::enter;
-use super::engine::engine;
 use super::state::State;
 use super::{wasi_fd, wasi_io, wasi_names, wasi_path, wasi_poll, wasi_process};
-use std::sync::OnceLock;
-use vfs_core::{Code, Error, Result};
+use std::collections::BTreeSet;
 use wasmparser::{FuncType, ValType};
-use wasmtime::{Caller, Engine, Linker};
+use wasmtime::{Caller, Linker, Module};
 
 /// The module that a guest imports its functions from.
 pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
 
-/// The process's linker, made at first use: the functions hold nothing of a session.
+/// A linker for one program, with what it imports: to define all functions is a good part of a small program's start.
 ///
 /// # Errors
-/// As [`engine`].
-pub(super) fn linker() -> Result<&'static Linker<State>> {
-    static LINKER: OnceLock<Linker<State>> = OnceLock::new();
-    if let Some(linker) = LINKER.get() {
-        return Ok(linker);
-    }
-    let linker = linker_of(engine()?)?;
-    Ok(LINKER.get_or_init(|| linker))
-}
-
-/// A linker for the programs of an engine.
-///
-/// # Errors
-/// ENOTSUP: the engine refuses them.
-pub(super) fn linker_of(engine: &Engine) -> Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    define(&mut linker).map_err(|error| {
-        Error::new(Code::ENOTSUP, "define the guest's imports").with_source(error.into_boxed_dyn_error())
-    })?;
+/// The engine refuses them.
+pub(super) fn linker_for(module: &Module) -> wasmtime::Result<Linker<State>> {
+    let imported: BTreeSet<&str> = module.imports().map(|import| import.name()).collect();
+    let mut linker = Linker::new(module.engine());
+    define(&mut linker, &|name| imported.contains(name))?;
     Ok(linker)
 }
 
@@ -106,12 +90,14 @@ macro_rules! functions {
 #[cfg(any(test, feature = "fuzz"))]
 pub(super) use functions;
 
-/// Defines functions under their own names, each through [`enter`].
+/// Defines the functions that are wanted under their own names, each through [`enter`].
 macro_rules! define {
-    ($linker:ident; $($module:ident :: $name:ident($($parameter:ident: $type:ty),* $(,)?);)*) => {
-        $($linker.func_wrap(PREVIEW1, stringify!($name), |caller: Caller<'_, State>, $($parameter: $type),*| {
-            enter(caller, |call| $module::$name(call, $($parameter),*))
-        })?;)*
+    ($linker:ident $is_wanted:ident; $($module:ident :: $name:ident($($parameter:ident: $type:ty),* $(,)?);)*) => {
+        $(if $is_wanted(stringify!($name)) {
+            $linker.func_wrap(PREVIEW1, stringify!($name), |caller: Caller<'_, State>, $($parameter: $type),*| {
+                enter(caller, |call| $module::$name(call, $($parameter),*))
+            })?;
+        })*
     };
 }
 
@@ -151,26 +137,30 @@ pub(crate) fn signature(name: &str) -> Option<FuncType> {
     functions!(signature! name)
 }
 
-fn define(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    functions!(define! linker);
+fn define(linker: &mut Linker<State>, is_wanted: &dyn Fn(&str) -> bool) -> wasmtime::Result<()> {
+    functions!(define! linker is_wanted);
     // The only one without a result.
-    linker.func_wrap(PREVIEW1, "proc_exit", |caller: Caller<'_, State>, code: u32| {
-        enter(caller, |call| wasi_process::proc_exit(call, code)).map(drop)
-    })?;
+    if is_wanted("proc_exit") {
+        linker.func_wrap(PREVIEW1, "proc_exit", |caller: Caller<'_, State>, code: u32| {
+            enter(caller, |call| wasi_process::proc_exit(call, code)).map(drop)
+        })?;
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::engine::engine;
 
     /// What is looked at before a program is compiled must be what it is linked with.
     #[test]
     fn each_function_has_the_signature_that_it_is_linked_with() {
         let state = crate::guest::fuzz::state();
         let mut store = wasmtime::Store::new(engine().unwrap(), state);
-        let linked: Vec<_> =
-            linker().unwrap().iter(&mut store).map(|(_, name, it)| (name.to_owned(), it)).collect();
+        let mut linker = Linker::new(engine().unwrap());
+        define(&mut linker, &|_| true).unwrap();
+        let linked: Vec<_> = linker.iter(&mut store).map(|(_, name, it)| (name.to_owned(), it)).collect();
         assert_eq!(linked.len(), 46);
         for (name, function) in linked {
             let (linked, told) = (function.ty(&store), signature(&name).unwrap());

@@ -1,11 +1,9 @@
 //! Memory that guests take in turns: reserved once, and used again without asking the kernel for it.
 
 use super::engine::pooled;
-use super::linker::linker_of;
-use super::state::State;
 use std::fmt;
 use vfs_core::Result;
-use wasmtime::{Engine, Linker, PoolingAllocationConfig};
+use wasmtime::{Engine, PoolingAllocationConfig};
 
 /// Tables of a program that fits in; real ones have one or two.
 const TABLES: u32 = 4;
@@ -23,7 +21,6 @@ const INSTANCE: usize = 64 << 20;
 /// An engine with room for so many guests at a time. It takes the machine code that the process's engine takes.
 pub(crate) struct Pool {
     engine: Engine,
-    linker: Linker<State>,
 }
 
 impl Pool {
@@ -44,16 +41,11 @@ impl Pool {
             .table_keep_resident(TABLE_KEPT)
             .total_gc_heaps(guests)
             .max_unused_warm_slots(guests);
-        let engine = pooled(pool)?;
-        Ok(Pool { linker: linker_of(&engine)?, engine })
+        Ok(Pool { engine: pooled(pool)? })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
-    }
-
-    pub(super) fn linker(&self) -> &Linker<State> {
-        &self.linker
     }
 }
 
