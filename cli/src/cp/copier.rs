@@ -85,11 +85,13 @@ impl<'a> Copier<'a> {
             if !is_new {
                 self.check_other(from, (&mut source, stat.as_ref()), to)?;
             }
+            // Before anything is cut off there.
+            let prepare =
+                |source: &OpenFile, target: &mut OpenFile| self.keep_time(source, modified, to, target);
             if grows
-                && let Some((mut target, had)) =
-                    grown::open(self.registry, self.watch, (from, &mut source, size), to)?
+                && let Some((target, had)) =
+                    grown::open(self.registry, self.watch, (from, &mut source, size), to, prepare)?
             {
-                self.keep_time(&source, modified, to, &mut target)?;
                 return Ok((target, Placement::in_its_place("--in-place"), had));
             }
             let mut guard = || {

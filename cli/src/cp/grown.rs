@@ -11,15 +11,16 @@ use std::io::SeekFrom;
 use vfs_core::{Capabilities, Code, Error, Kind, Level, OpenFile, OpenFlags, Registry, Result};
 
 /// Opens a target that has the beginning of a source of `size` bytes, behind as much of it as is equal; the source is left there too. What
-/// differs is cut off. `None`: there is nothing to go on from, and the target may be written anew.
+/// differs is cut off, after `prepare` has had its say about both. `None`: there is nothing to go on from, and the target may be written anew.
 ///
 /// # Errors
-/// ENOTSUP: files cannot be gone on with there, or not from this source. Else either provider's.
+/// ENOTSUP: files cannot be gone on with there, or not from this source. `prepare`'s. Else either provider's.
 pub fn open(
     registry: &Registry,
     watch: &Watch,
     (from, source, size): (&Assigned<'_>, &mut OpenFile, Option<u64>),
     to: &Assigned<'_>,
+    prepare: impl FnOnce(&OpenFile, &mut OpenFile) -> Result<()>,
 ) -> Result<Option<(OpenFile, u64)>> {
     let how = to.open(OpenFlags::READ | OpenFlags::WRITE).control(&watch.control(to.descriptor));
     let there = registry.stat_name(to.descriptor, &how.clone().with_flags(OpenFlags::empty()));
@@ -44,6 +45,7 @@ pub fn open(
     if !target.capabilities().contains(needed) {
         return Err(cannot(to, "it has no positions, or cannot be cut"));
     }
+    prepare(source, &mut target)?;
     let equal = beginning(source, &target)?;
     target.truncate(equal)?;
     target.seek(SeekFrom::Start(equal))?;

@@ -4,6 +4,7 @@ use crate::support::{run, zvfs};
 use crate::{cp, tree};
 use std::fs;
 use std::time::{Duration, SystemTime};
+use zvfs_http_servers::{FaultServer, Object};
 use zvfs_test_support::fifo;
 
 #[test]
@@ -95,4 +96,17 @@ fn preserve_is_refused_before_anything_is_written_where_it_cannot_be_kept() {
     assert!(!fs::exists(folder.at("copy")).unwrap());
     let done = cp(&["-p", "--json", &source, "null:"]);
     assert!(done.code == 95 && done.out().contains("`null:` sets no time"), "{done:?}");
+}
+
+/// A review's finding: what the target had was cut off where it differed, and then the copy was refused.
+#[test]
+fn preserve_cuts_nothing_off_a_target_in_its_place_where_it_cannot_be_kept() {
+    let folder = tree();
+    folder.write("target", "0123 and more");
+    let object = Object { modified: None, ..Object::new(1000) };
+    let server = FaultServer::http(move |request, peer| peer.send(&object.answer(request)));
+    let url = server.url("/object");
+    let options = ["-p", "--partial", "--in-place", &url, &folder.at("target")];
+    cp(&options).failed(95, &["--preserve", "the source has no time to keep"]);
+    assert_eq!(fs::read_to_string(folder.at("target")).unwrap(), "0123 and more");
 }
