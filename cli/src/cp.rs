@@ -20,6 +20,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pace::Pace;
 use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicBool;
 use vfs_core::{Code, OpenFile, Registry, Result, below, last_name};
 
 pub use copier::{Copier, Times};
@@ -145,6 +146,7 @@ impl Cp {
             times: if self.preserve { Times::Kept } else { Times::Own },
             make_folders,
             pace: self.limit_rate.map(Pace::new),
+            takes_no_times: AtomicBool::new(false),
         }
     }
 }

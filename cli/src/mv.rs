@@ -6,6 +6,7 @@ use crate::options::Options;
 use crate::setup;
 use crate::watch::Watch;
 use clap::Args;
+use std::sync::atomic::AtomicBool;
 
 /// Move files, from any provider to any other: copy each, and remove it once the target is complete
 ///
@@ -36,6 +37,7 @@ impl Mv {
             times: Times::KeptIfTaken,
             make_folders: true,
             pace: None,
+            takes_no_times: AtomicBool::new(false),
         };
         let many = Many {
             recursive: false,

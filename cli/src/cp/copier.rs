@@ -8,6 +8,7 @@ use crate::cp::plan::Task;
 use crate::descriptors::Assigned;
 use crate::watch::Watch;
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use vfs_core::{
     Capabilities, Code, Descriptor, Error, Expected, Finish, Kind, OpenFile, OpenFlags, Placement, Registry,
@@ -37,6 +38,8 @@ pub struct Copier<'a> {
     pub make_folders: bool,
     /// `None`: as fast as it can be.
     pub pace: Option<Pace>,
+    /// A file of the target takes no time, so that none there does.
+    pub takes_no_times: AtomicBool,
 }
 
 /// Both files of a copy, before the first byte.
@@ -98,12 +101,23 @@ impl<'a> Copier<'a> {
                 is_same = !is_new && self.has_all_of(from, stat.as_ref(), to)?;
                 if is_same { Err(one_file(from, to)) } else { Ok(()) }
             };
-            let (mut target, placement) = match self.open_target(to, size, &mut guard) {
+            if self.takes_no_times.load(Ordering::Relaxed) {
+                return Err(sets_no_time(to).context(with_preserve(source.shown(), &to.shown())));
+            }
+            let mut made = Vec::new();
+            let (mut target, placement) = match self.open_target(to, size, &mut guard, &mut made) {
                 Err(_) if is_same => return Ok((self.open_same(modified, to)?, Placement::default(), 0)),
                 opened => opened?,
             };
             // Before what waits for the reader of a pipe.
-            self.keep_time(&source, modified, to, &mut target)?;
+            if let Err(error) = self.keep_time(&source, modified, to, &mut target) {
+                // A pipe that is in the place of one file says nothing of others.
+                if placement.in_place().is_none() && !target.capabilities().contains(Capabilities::TIMES) {
+                    self.takes_no_times.store(true, Ordering::Relaxed);
+                }
+                self.unmake(to, target, &made);
+                return Err(error);
+            }
             // A standard stream, which has no name to be looked at.
             if placement.in_place().is_some() && same_file(&mut source, &mut target) {
                 return Err(one_file(from, to));
@@ -196,6 +210,7 @@ impl<'a> Copier<'a> {
         to: &Assigned<'_>,
         size: Option<u64>,
         guard: &mut dyn FnMut() -> Result<()>,
+        made: &mut Vec<String>,
     ) -> Result<(OpenFile, Placement)> {
         let how = to.open(OpenFlags::SEQUENTIAL).control(&self.watch.control(to.descriptor));
         let how = size.iter().fold(how, |how, size| how.expected_size(*size));
@@ -203,13 +218,13 @@ impl<'a> Copier<'a> {
         let in_place = self.in_place.then_some("--in-place");
         let mut open = || self.registry.create_guarded(to.descriptor, &how, in_place, guard);
         match open() {
-            Err(error) if self.make_folders && self.folder_is_there_now(&error, to) => open(),
+            Err(error) if self.make_folders && self.folder_is_there_now(&error, to, made) => open(),
             opened => opened,
         }
     }
 
     /// Whether a target could not be opened for want of its folder, which is there now: made here, or for another file.
-    fn folder_is_there_now(&self, refused: &Error, to: &Assigned<'_>) -> bool {
+    fn folder_is_there_now(&self, refused: &Error, to: &Assigned<'_>, made: &mut Vec<String>) -> bool {
         // Not every server says which name is missing.
         if !matches!(refused.code(), Code::ENOENT | Code::EACCES) {
             return false;
@@ -219,8 +234,25 @@ impl<'a> Copier<'a> {
         match self.registry.stat_name(&folder, &how) {
             Ok(found) => found.kind == Kind::Directory,
             Err(error) => {
-                error.code() == Code::ENOENT
-                    && self.registry.make_folders(&folder, &how, &mut Vec::new()).is_ok()
+                error.code() == Code::ENOENT && self.registry.make_folders(&folder, &how, made).is_ok()
+            }
+        }
+    }
+
+    /// Removes the folders again that were made for a target which takes no time, as far as nobody has put something there.
+    fn unmake(&self, to: &Assigned<'_>, mut target: OpenFile, made: &[String]) {
+        if made.is_empty() {
+            return;
+        }
+        // What this leaves behind is told by what is found there.
+        let _ = target.finish(Finish::Discard);
+        drop(target);
+        for folder in made.iter().rev() {
+            let how = to.open(OpenFlags::empty()).control(&self.watch.control(folder));
+            let removed = self.registry.remove_folder(folder, &how);
+            self.watch.forget(folder);
+            if removed.is_err() {
+                return;
             }
         }
     }
@@ -245,19 +277,10 @@ impl<'a> Copier<'a> {
                 return Ok(());
             }
             (Times::Kept, None) => refuse("the source has no time to keep: copy it without that".to_owned()),
-            (Times::Kept, Some(_)) if !takes_times => {
-                let scheme =
-                    Descriptor::parse(to.descriptor).map(|descriptor| descriptor.scheme().to_owned());
-                let scheme = scheme.unwrap_or_default();
-                refuse(format!(
-                    "`{scheme}:` sets no time of this target: copy without that, or to another store"
-                ))
-            }
+            (Times::Kept, Some(_)) if !takes_times => Err(sets_no_time(to)),
             (Times::Kept, Some(time)) => target.set_modified(time),
         };
-        kept.map_err(|error| {
-            error.context(format!("copy {} to {} with --preserve", source.shown(), target.shown()))
-        })
+        kept.map_err(|error| error.context(with_preserve(source.shown(), target.shown())))
     }
 
     /// Gives a folder the time that its source has, once all is in it. Where folders take none, they have their own.
@@ -412,6 +435,17 @@ impl Opened<'_> {
 fn is_at_start(target: &mut OpenFile) -> bool {
     target.capabilities().contains(Capabilities::SEEKABLE | Capabilities::TRUNCATABLE)
         && target.tell().is_ok_and(|position| position == 0)
+}
+
+fn sets_no_time(to: &Assigned<'_>) -> Error {
+    let scheme = Descriptor::parse(to.descriptor).map(|descriptor| descriptor.scheme().to_owned());
+    let scheme = scheme.unwrap_or_default();
+    let text = format!("`{scheme}:` sets no time of this target: copy without that, or to another store");
+    Error::new(Code::ENOTSUP, text)
+}
+
+fn with_preserve(from: &str, to: &str) -> String {
+    format!("copy {from} to {to} with --preserve")
 }
 
 fn one_file(from: &Assigned<'_>, to: &Assigned<'_>) -> Error {

@@ -108,21 +108,31 @@ impl Workers<'_> {
         for Failed { source, target, error } in plan.failed {
             self.tally.add(&source, target.as_deref(), &Outcome::Failed(watch.failure(error)));
         }
-        for folder in &plan.empty {
-            if self.tally.has_ended() {
-                return;
-            }
-            self.make(folder);
-        }
         let (tasks, next) = (plan.tasks.as_slice(), AtomicUsize::new(0));
+        let work_on = |task: &Task| {
+            watch.work();
+            let outcome = self.one(task).unwrap_or_else(|error| Outcome::Failed(watch.failure(error)));
+            self.tally.add(&task.source, Some(&task.target), &outcome);
+        };
+        let keeps_times = self.copier.times == Times::Kept;
+        if keeps_times && let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // By itself: where times cannot be kept, nothing else is made.
+            work_on(task);
+        }
+        if !self.copier.takes_no_times.load(Ordering::Relaxed) {
+            for folder in &plan.empty {
+                if self.tally.has_ended() {
+                    return;
+                }
+                self.make(folder);
+            }
+        }
         let work = || {
             while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if self.tally.has_ended() {
                     return;
                 }
-                watch.work();
-                let outcome = self.one(task).unwrap_or_else(|error| Outcome::Failed(watch.failure(error)));
-                self.tally.add(&task.source, Some(&task.target), &outcome);
+                work_on(task);
             }
         };
         thread::scope(|scope| {
@@ -135,7 +145,7 @@ impl Workers<'_> {
             }
             work();
         });
-        if self.copier.times == Times::Kept {
+        if keeps_times {
             // What is in a folder changes its time.
             plan.timed.iter().rev().for_each(|folder| self.keep_time(folder));
         }

@@ -172,6 +172,15 @@ fn times_go_to_every_store_that_keeps_them_and_come_back() {
         zvfs(&folder, &store, &["cp", "-p", &one, &there])
             .failed(95, &["--preserve", "`ftps:` sets no time"]);
         zvfs(&folder, &store, &["stat", &there]).failed(2, &[]);
+        // Nor are folders left, which were made all the same: of a tree, with an empty one, and below one that is there.
+        fs::create_dir_all(format!("{tree}/nothing")).unwrap();
+        zvfs(&folder, &store, &["mkdir", &(store.descriptor)("there")]).succeeded();
+        for (target, left) in [("timed", ""), ("there/timed", ""), ("new/timed", ""), ("there", "/nothing")] {
+            let done = zvfs(&folder, &store, &["cp", "-rTp", &tree, &(store.descriptor)(target)]);
+            done.failed(95, &["`ftps:` sets no time", "copied 0 files", &format!("{} failed", FILES.len())]);
+            zvfs(&folder, &store, &["stat", &(store.descriptor)(&format!("{target}{left}"))]).failed(2, &[]);
+        }
+        zvfs(&folder, &store, &["stat", &(store.descriptor)("new")]).failed(2, &[]);
     }
 }
 
