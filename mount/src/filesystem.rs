@@ -78,10 +78,11 @@ impl Folder {
             reply,
             move |call| {
                 let node = shared.tree.node(ino.0)?;
-                let open = shared.writer_of(&node, handle);
-                if let Some((writer, stat)) = open.and_then(|writer| writer.stat().map(|stat| (writer, stat)))
+                // Another thread's close may complete it meanwhile: then it has a name to go by.
+                if let Some(writer) = shared.writer_of(&node, handle)
+                    && let Some(stat) = writer.stat()
+                    && writer.set_modified(call, time)?
                 {
-                    writer.set_modified(call, time)?;
                     shared.tree.written(&node);
                     return Ok((node, stat.modified(time)));
                 }

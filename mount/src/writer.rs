@@ -27,7 +27,7 @@ pub struct Writer {
     opener: Option<u32>,
     /// Its size as long as it is open: whoever asks must not wait for a write.
     size: Mutex<Option<u64>>,
-    /// The time that a program has given it.
+    /// The time that a program has given it, if nothing was written since.
     modified: Mutex<Option<SystemTime>>,
     state: Mutex<State>,
 }
@@ -45,6 +45,8 @@ struct State {
     /// Each write goes to the end of that moment, wherever the kernel takes that to be.
     appends: bool,
     reads: bool,
+    /// Its provider was given a time, which stays whatever is written.
+    is_timed: bool,
     /// Why a call failed before anything was written: without a byte it is not to appear.
     refused: Option<Error>,
     /// Why it is given up.
@@ -86,6 +88,7 @@ impl Writer {
             appends: appends && !is_anew,
             in_place: in_place && can.contains(Capabilities::POSITIONAL_WRITE),
             reads: reads && can.contains(Capabilities::POSITIONAL_READ),
+            is_timed: false,
             file: Some((file, turns)),
             refused: None,
             failed: None,
@@ -121,6 +124,7 @@ impl Writer {
         if state.file.is_none() {
             self.reopen(tree, state, call)?;
         }
+        self.forget_time(state, call);
         let Some((file, turns)) = &mut state.file else { return Err(self.is_complete()) };
         let offset = if state.appends { state.size } else { offset };
         let result = turns.during(call, || match state.appends {
@@ -170,6 +174,7 @@ impl Writer {
         if size == state.size {
             return Ok(());
         }
+        self.forget_time(state, call);
         let Some((file, turns)) = &mut state.file else { return Err(self.is_complete()) };
         let result = turns.during(call, || file.truncate(size));
         result.map_err(|error| self.refused(state, error))?;
@@ -178,22 +183,31 @@ impl Writer {
         Ok(())
     }
 
-    /// Sets the time that it is to have. Where that cannot be, it has its own: programs would fail otherwise.
+    /// Sets the time that it is to have until something is written. Where that cannot be, it has its own: programs would fail otherwise.
+    /// `false`: it is complete by now, and nothing is done.
     ///
     /// # Errors
     /// The provider's.
-    pub fn set_modified(&self, call: &Call, time: SystemTime) -> Result<()> {
+    pub fn set_modified(&self, call: &Call, time: SystemTime) -> Result<bool> {
         let mut held = self.state.lock();
         let state = &mut *held;
         self.go_on(state)?;
-        let Some((file, turns)) = &mut state.file else { return Ok(()) };
+        let Some((file, turns)) = &mut state.file else { return Ok(false) };
         match turns.during(call, || file.set_modified(time)) {
-            Err(error) if error.code() == Code::ENOTSUP => Ok(()),
+            Err(error) if error.code() == Code::ENOTSUP => {}
             set => {
                 set?;
+                state.is_timed = true;
                 *self.modified.lock() = Some(time);
-                Ok(())
             }
+        }
+        Ok(true)
+    }
+
+    /// It is about to be written: a time that it was given is no longer its own.
+    fn forget_time(&self, state: &mut State, call: &Call) {
+        if self.modified.lock().take().is_some() {
+            renew_time(state, call);
         }
     }
 
@@ -264,6 +278,10 @@ impl Writer {
     }
 
     fn complete(&self, state: &mut State, call: &Call) -> Result<()> {
+        if self.modified.lock().take().is_none() {
+            renew_time(state, call);
+        }
+        state.is_timed = false;
         let Some((mut file, turns)) = state.file.take() else { return Ok(()) };
         state.is_dirty = false;
         let done = turns.during(call, || file.finish(Finish::Commit));
@@ -320,6 +338,14 @@ impl Writer {
 
     fn shown(&self) -> Shown<'_> {
         Shown(&self.descriptor)
+    }
+}
+
+/// Gives a file whose provider was given a time the present one.
+fn renew_time(state: &mut State, call: &Call) {
+    if let Some((file, turns)) = state.file.as_mut().filter(|_| state.is_timed) {
+        // A store that is told with the first bytes refuses it after them, and has been told before them.
+        let _ = turns.during(call, || file.set_modified(SystemTime::now()));
     }
 }
 

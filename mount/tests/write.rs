@@ -100,6 +100,36 @@ fn times_that_programs_set_are_kept() {
     mounted.unmount();
 }
 
+/// A review's finding: a time that was set once stayed, whatever was written afterwards, so that make(1) and `cp -u` missed it.
+#[test]
+fn a_file_that_is_written_after_it_was_given_a_time_has_a_new_one() {
+    if !can_mount() {
+        return;
+    }
+    let tree = tempdir().unwrap();
+    fs::write(tree.path().join("there"), "content").unwrap();
+    let mounted = Mounted::of(&tree.path().to_string_lossy(), &["--write"]);
+    let (at, there) = (|name: &str| mounted.path().join(name), |name: &str| tree.path().join(name));
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let started = SystemTime::now() - Duration::from_secs(60);
+    let modified = |file: &File| file.metadata().unwrap().modified().unwrap();
+    for (name, is_anew) in [("there", false), ("new", true)] {
+        let mut file = File::options().write(true).create(is_anew).truncate(is_anew).open(at(name)).unwrap();
+        for change in ["before a write", "after one"] {
+            file.set_modified(long_ago).unwrap();
+            assert_eq!(modified(&file), long_ago, "{name}, {change}");
+            file.write_all(b"some").unwrap();
+        }
+        file.set_modified(long_ago).unwrap();
+        file.set_len(6).unwrap();
+        drop(file);
+        eventually("the file is complete", || fs::metadata(there(name)).is_ok_and(|found| found.len() == 6));
+        eventually("it has its time", || fs::metadata(there(name)).unwrap().modified().unwrap() > started);
+        assert!(fs::metadata(at(name)).unwrap().modified().unwrap() > started, "{name}");
+    }
+    mounted.unmount();
+}
+
 #[test]
 fn a_file_is_not_seen_before_it_is_complete_and_never_of_a_program_that_is_killed() {
     if !can_mount() || !have(&["sh", "cat"]) {
