@@ -6,7 +6,7 @@ mod support;
 
 use rustix::process::Signal;
 use std::fs;
-use std::os::unix::fs::{FileExt as _, symlink};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -291,6 +291,37 @@ fn what_a_link_in_a_parts_place_leads_to_is_not_written() {
     symlink(folder.at("nowhere"), &kept).unwrap();
     cp(&["--partial", &silent.server.url("/object"), &target]).failed(17, &["link"]);
     assert!(!Path::new(&folder.at("nowhere")).exists());
+}
+
+/// All of a sparse file was written, to the part and to the target.
+#[test]
+fn holes_stay_holes_in_a_part_and_in_what_comes_of_it() {
+    let folder = Folder::new();
+    let (source, target) = (folder.at("source"), folder.at("target"));
+    let sparse = fs::File::create(&source).unwrap();
+    sparse.set_len(44 * MIB).unwrap();
+    for at in [0, 42 * MIB] {
+        sparse.write_all_at(&vec![b'x'; 2 * MIB as usize], at).unwrap();
+    }
+    let blocks = |path: &str| fs::metadata(path).unwrap().blocks();
+    for breaks in [false, true] {
+        if breaks {
+            let slow = ["cp", "--partial", "--limit-rate", "1m", &source, &target];
+            let mut started = Started::new(zvfs(slow).stdin(Stdio::null()));
+            eventually("a part with the hole", || {
+                started.still_runs();
+                part(&folder).is_some_and(|part| fs::metadata(part).unwrap().len() > 42 * MIB + DATA)
+            });
+            started.signal(Signal::KILL);
+            started.end();
+            assert!(blocks(&part(&folder).unwrap()) <= blocks(&source) + 32, "the part");
+        }
+        let done = cp(&["--partial", &source, &target]);
+        assert!(done.code == 0 && done.stderr.contains("goes on after") == breaks, "{done:?}");
+        assert!(fs::read(&target).unwrap() == fs::read(&source).unwrap(), "{breaks}");
+        // What is read in one piece may begin with data and end in the hole.
+        assert!(blocks(&target) <= blocks(&source) + 1024, "{breaks}: {} blocks", blocks(&target));
+    }
 }
 
 #[test]

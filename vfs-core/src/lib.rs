@@ -91,6 +91,6 @@ pub use host::{Bare, process};
 #[cfg(feature = "host")]
 pub use host::{
     Configuration, Digest, Expected, Jobs, Library, Listing, OpenFile, OpenOptions, Placement, PolledFile,
-    Refusal, Registry, Wall, Walls, below, built_in, copy, is_below, is_loading, last_name, log_to_stderr,
-    of_absolute_path, operator_setting, parent, read_secret_file, same_file,
+    Refusal, Registry, Wall, Walls, below, built_in, copy, hole, is_below, is_loading, last_name,
+    log_to_stderr, of_absolute_path, operator_setting, parent, read_secret_file, same_file,
 };

@@ -7,12 +7,13 @@ use crate::cp::part::{Keep, Part};
 use crate::cp::plan::Task;
 use crate::descriptors::Assigned;
 use crate::watch::Watch;
+use std::io::SeekFrom;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 use vfs_core::{
     Capabilities, Code, Descriptor, Error, Expected, Finish, Kind, OpenFile, OpenFlags, Placement, Registry,
-    Result, Stat, copy, parent, same_file,
+    Result, Stat, copy, hole, parent, same_file,
 };
 
 /// What becomes of the time of a source's last change.
@@ -470,7 +471,10 @@ fn move_kept(
     pace: Option<&Pace>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
-    part.restore(source, target, progress)?;
+    // What has content would have to be covered with zeros.
+    let makes_holes = target.capabilities().contains(Capabilities::SEEKABLE | Capabilities::TRUNCATABLE)
+        && target.stat().is_ok_and(|stat| stat.size == Some(0));
+    part.restore(source, (target, makes_holes), progress)?;
     let context = target.control().context();
     let wanted =
         pace.and_then(|pace| usize::try_from(pace.step()).ok()).map_or(BUFFER, |step| step.min(BUFFER));
@@ -478,6 +482,14 @@ fn move_kept(
     loop {
         // The target's before anything is taken from the source, whose own read looks at its.
         target.control().status()?;
+        if makes_holes
+            && let Some(count) = hole(source)?
+            && part.add_hole(count, target)?
+        {
+            source.seek(SeekFrom::Start(part.bytes()))?;
+            progress(part.bytes());
+            continue;
+        }
         let count = source.read(&mut buf)?;
         if count == 0 {
             return part.ends(source);

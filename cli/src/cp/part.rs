@@ -19,7 +19,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 use vfs_core::{
     Capabilities, Code, Control, Error, Kind, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result,
-    Shown, Stat, below, parent,
+    Shown, Stat, below, hole, parent,
 };
 
 /// What one record takes.
@@ -220,14 +220,14 @@ impl Part {
         self.file.read_at(&mut buf[..wanted], DATA + offset)
     }
 
-    /// Gives a new target the bytes that are kept, and leaves the source behind them.
+    /// Gives a new target the bytes that are kept, as holes where it can have those, and leaves the source behind them.
     ///
     /// # Errors
-    /// EIO: somebody else changes the part. Else any side's.
+    /// ESTALE: somebody else changes the part. Else any side's.
     pub fn restore(
-        &self,
+        &mut self,
         source: &mut OpenFile,
-        target: &mut OpenFile,
+        (target, makes_holes): (&mut OpenFile, bool),
         progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
         if self.bytes == 0 {
@@ -235,6 +235,17 @@ impl Part {
         }
         let (mut buf, mut hasher, mut total) = (vec![0; BUFFER], Sha256::new(), 0);
         while total < self.bytes {
+            if makes_holes {
+                self.file.seek(SeekFrom::Start(DATA + total))?;
+                if let Some(count) = hole(&mut self.file)? {
+                    let count = count.min(self.bytes - total);
+                    add_zeros(&mut hasher, count);
+                    total += count;
+                    grow(target, total)?;
+                    progress(total);
+                    continue;
+                }
+            }
             let count = self.read(&mut buf, total, self.bytes)?;
             if count == 0 {
                 break;
@@ -266,6 +277,25 @@ impl Part {
         self.hasher.update(bytes);
         self.bytes += bytes.len() as u64;
         if self.bytes - self.recorded >= STEP { self.record() } else { Ok(()) }
+    }
+
+    /// Adds a hole of the source, as far as that has bytes, and gives it to the target too. Returns whether it has any.
+    ///
+    /// # Errors
+    /// Either provider's.
+    pub fn add_hole(&mut self, count: u64, target: &mut OpenFile) -> Result<bool> {
+        let count = count.min(self.size - self.bytes);
+        if count == 0 {
+            return Ok(false);
+        }
+        self.file.truncate(DATA + self.bytes + count)?;
+        add_zeros(&mut self.hasher, count);
+        self.bytes += count;
+        grow(target, self.bytes)?;
+        if self.bytes - self.recorded >= STEP {
+            self.record()?;
+        }
+        Ok(true)
     }
 
     /// The source is at its end, which must be that of its size.
@@ -334,6 +364,21 @@ impl Part {
             warn(&format!("remove the part {}: {}", Shown(&self.descriptor), error.chain()));
         }
         watch.forget(&self.descriptor);
+    }
+}
+
+/// Ends a target with a hole up to here, and goes on behind that.
+fn grow(target: &mut OpenFile, size: u64) -> Result<()> {
+    target.truncate(size)?;
+    target.seek(SeekFrom::Start(size)).map(|_| ())
+}
+
+fn add_zeros(hasher: &mut Sha256, mut count: u64) {
+    let zeros = vec![0; BUFFER];
+    while count > 0 {
+        let now = usize::try_from(count).map_or(BUFFER, |count| count.min(BUFFER));
+        hasher.update(&zeros[..now]);
+        count -= now as u64;
     }
 }
 

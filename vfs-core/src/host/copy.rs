@@ -160,6 +160,22 @@ impl Expected {
     }
 }
 
+/// How many bytes from a file's position on are a hole, as far as it lends a kernel file and that says so; at most 8 MiB.
+///
+/// # Errors
+/// The file's.
+pub fn hole(file: &mut OpenFile) -> Result<Option<u64>> {
+    if !file.capabilities().contains(Capabilities::FD) {
+        return Ok(None);
+    }
+    let Some(lease) = lent(file.lease(Direction::Read))? else { return Ok(None) };
+    let Some(start) = lease.offset else { return Ok(None) };
+    Ok(match extents::extent(lease.fd, start) {
+        Extent::Hole { until } => Some((until - start).min(lease.limit).min(STEP)),
+        Extent::Data { .. } => None,
+    })
+}
+
 /// How data goes from one file to the other without passing through this process.
 #[derive(Clone, Copy)]
 enum Route {

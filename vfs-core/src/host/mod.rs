@@ -33,7 +33,7 @@ mod work;
 
 pub use below::{below, is_below, last_name, of_absolute_path, parent};
 pub use configuration::{Configuration, operator_setting};
-pub use copy::{Expected, copy, same_file};
+pub use copy::{Expected, copy, hole, same_file};
 pub use import::{Bare, built_in};
 pub use loader::{Digest, Library, Refusal};
 pub use open::{OpenFile, OpenOptions};
