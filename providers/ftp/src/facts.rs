@@ -1,6 +1,6 @@
 //! What a server says of its files: one, or a folder's.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use std::time::SystemTime;
 use suppaftp::list::{File, ListParser};
 use vfs_core::{Kind, Stat};
@@ -110,7 +110,8 @@ impl Line {
 
 /// Reads a time of MLST, MLSD or MDTM (RFC 3659, section 2.3).
 pub fn time(text: &str) -> Option<SystemTime> {
-    ListParser::parse_mlsd(&format!("modify={text}; x")).ok().map(|file| file.modified())
+    let time = NaiveDateTime::parse_from_str(text, "%Y%m%d%H%M%S%.f").ok()?;
+    Some(time.and_utc().into())
 }
 
 /// Writes a time as MFMT takes it, in whole seconds.
@@ -146,6 +147,15 @@ mod tests {
             assert_eq!(time(text), Some(whole));
         }
         assert_eq!(written(SystemTime::UNIX_EPOCH - Duration::from_millis(1)), "19691231235959");
+        // Found: all times before 1970 were read as the first second of that.
+        for (before, text) in [(1, "19691231235959"), (631_152_000, "19500101000000")] {
+            let time = SystemTime::UNIX_EPOCH - Duration::from_secs(before);
+            assert_eq!((super::time(text), written(time)), (Some(time), text.to_owned()));
+        }
+        assert_eq!(time("20010909014640.5").map(written).as_deref(), Some("20010909014640"));
+        for wrong in ["", "oops", "200109090146400", "20011309014640", "20010909014640 "] {
+            assert_eq!(time(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
