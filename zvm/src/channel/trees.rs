@@ -11,6 +11,7 @@ use crate::exit::{ExitCode, Failure};
 use crate::manifest::{ChannelSpec, DigestAlgorithm, TreeSpec};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 use vfs_core::{
     Capabilities, Code, Control, Descriptor, Error, Kind, OpenFlags, OpenOptions, Registry, Shown, Stat,
     below,
@@ -53,8 +54,7 @@ struct Place {
 struct TreeFile {
     place: Place,
     /// What the listing said, and must still hold when it is opened.
-    size: Option<u64>,
-    version: String,
+    known: Known,
     /// While it is open.
     channel: Option<Channel>,
     opens: usize,
@@ -63,8 +63,7 @@ struct TreeFile {
 impl TreeFile {
     /// Whether it still is what was listed.
     fn check(&self, now: &Stat) -> Result<(), Error> {
-        let listed = Known { size: self.size, version: self.version.clone() };
-        if listed.is(now) { Ok(()) } else { Err(Error::new(Code::ESTALE, "it is not what was listed")) }
+        if self.known.is(now) { Ok(()) } else { Err(Error::new(Code::ESTALE, "it is not what was listed")) }
     }
 }
 
@@ -85,27 +84,50 @@ pub(crate) enum ListedKind {
 }
 
 /// What must not have changed of a file that is replaced or removed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Known {
-    pub(super) size: Option<u64>,
-    pub(super) version: String,
+    size: Option<u64>,
+    version: String,
+    modified: Option<SystemTime>,
 }
 
 impl Known {
-    /// Whether a file is still what it was, as far as both say.
+    fn of(stat: &Stat) -> Known {
+        Known { size: stat.size, version: stat.version.clone(), modified: stat.modified }
+    }
+
+    /// Adds what was not known of it yet.
+    fn learn(&mut self, stat: Stat) {
+        self.size = self.size.or(stat.size);
+        self.modified = self.modified.or(stat.modified);
+        if self.version.is_empty() {
+            self.version = stat.version;
+        }
+    }
+
+    /// Whether a file is still what it was, as far as both say. A version tag says more than a time, which a store may tell in other
+    /// ways in its listing.
     pub(super) fn is(&self, now: &Stat) -> bool {
         let resized = self.size.zip(now.size).is_some_and(|(then, now)| then != now);
-        let differs = !self.version.is_empty() && !now.version.is_empty() && self.version != now.version;
+        let differs = match !self.version.is_empty() && !now.version.is_empty() {
+            true => self.version != now.version,
+            false => self.modified.zip(now.modified).is_some_and(|(then, now)| seconds(then) != seconds(now)),
+        };
         now.kind != Kind::Directory && !resized && !differs
     }
+}
+
+/// Whole seconds since 1970, and how far before: one call of a provider may tell more of a time than another.
+fn seconds(time: SystemTime) -> (u64, u64) {
+    let after = time.duration_since(UNIX_EPOCH).map_or(0, |after| after.as_secs());
+    (after, UNIX_EPOCH.duration_since(time).map_or(0, |before| before.as_secs()))
 }
 
 /// An entry as its provider told it.
 struct Entry {
     name: String,
     is_folder: bool,
-    size: Option<u64>,
-    version: String,
+    known: Known,
 }
 
 impl SourceTree {
@@ -222,8 +244,7 @@ impl SourceTree {
 
     /// What a file was when it was listed or opened first.
     pub(super) fn known(&self, file: usize) -> Known {
-        let file = self.files.get(file);
-        file.map_or_else(Known::default, |file| Known { size: file.size, version: file.version.clone() })
+        self.files.get(file).map_or_else(Known::default, |file| file.known.clone())
     }
 
     /// Reads an open file, as [`Channel::read_at`].
@@ -266,8 +287,8 @@ impl SourceTree {
                 self.folders.push(at);
                 ListedKind::Folder(self.folders.len() - 1)
             } else {
-                let Entry { size, version, .. } = entry;
-                self.files.push(TreeFile { place: at, size, version, channel: None, opens: 0 });
+                let (size, known) = (entry.known.size, entry.known);
+                self.files.push(TreeFile { place: at, known, channel: None, opens: 0 });
                 ListedKind::File { number: self.files.len() - 1, size: size.unwrap_or(0) }
             };
             names.push(Listed { name: entry.name, kind, inode });
@@ -292,8 +313,7 @@ impl SourceTree {
                 (Some(entry), Some(stat)) if is_shown(entry.name) => entries.push(Entry {
                     name: entry.name.to_owned(),
                     is_folder: stat.kind == Kind::Directory,
-                    size: stat.size,
-                    version: stat.version.clone(),
+                    known: Known::of(stat),
                 }),
                 _ => left_out += 1,
             }
@@ -308,7 +328,7 @@ impl SourceTree {
             return Err(Error::new(Code::EOVERFLOW, text));
         }
         // Of one name a folder counts: what is below it could not be reached otherwise.
-        let order = |entry: &Entry| (!entry.is_folder, entry.size, entry.version.clone());
+        let order = |entry: &Entry| (!entry.is_folder, entry.known.size, entry.known.version.clone());
         entries.sort_by(|one, other| one.name.cmp(&other.name).then_with(|| order(one).cmp(&order(other))));
         let before = entries.len();
         entries.dedup_by(|later, first| later.name == first.name);
@@ -336,10 +356,7 @@ impl SourceTree {
             kind = stat.kind;
             known.check(&stat)?;
             // What is opened again must be what was read before.
-            known.size = known.size.or(stat.size);
-            if known.version.is_empty() {
-                known.version = stat.version;
-            }
+            known.known.learn(stat);
         }
         let source = Source::new(opened, kind, None);
         if !source.can(Capabilities::POSITIONAL_READ) && !source.can(Capabilities::SEEKABLE) {
