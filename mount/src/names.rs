@@ -227,7 +227,7 @@ impl Tree {
             return Ok(node.stat.clone());
         }
         match self.registry().set_modified(&node.descriptor, &self.options(call), time) {
-            Err(error) if error.code() == Code::ENOTSUP => {}
+            Err(error) if matches!(error.code(), Code::ENOTSUP | Code::EOVERFLOW) => {}
             set => {
                 set?;
                 match is_folder {

@@ -183,8 +183,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Sets the time that it is to have until something is written. Where that cannot be, it has its own: programs would fail otherwise.
-    /// `false`: it is complete by now, and nothing is done.
+    /// Sets the time that it is to have until something is written. Where that cannot be, or not this one, it has its own: programs would
+    /// fail otherwise. `false`: it is complete by now, and nothing is done.
     ///
     /// # Errors
     /// The provider's.
@@ -194,7 +194,7 @@ impl Writer {
         self.go_on(state)?;
         let Some((file, turns)) = &mut state.file else { return Ok(false) };
         match turns.during(call, || file.set_modified(time)) {
-            Err(error) if error.code() == Code::ENOTSUP => {}
+            Err(error) if matches!(error.code(), Code::ENOTSUP | Code::EOVERFLOW) => {}
             set => {
                 set?;
                 state.is_timed = true;

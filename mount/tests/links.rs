@@ -112,6 +112,15 @@ fn no_link_of_an_sftp_server_is_followed() {
     let (config, at) = (tempdir().unwrap(), tempdir().unwrap());
     let command = configured(config.path(), "sftp", &settings, &["--write", "--cache-time", "0ms"]);
     let mounted = Mounted::by(command, at.path(), &server.sftp_of(&server.root()));
+    // Found: a time that SFTP has not was an error, which made cp -p and tar fail.
+    let old = outside.path().join("of-1965");
+    fs::write(&old, "content").unwrap();
+    succeeds(program("touch", &["-d", "1965-01-01 00:00 UTC"]).arg(&old));
+    succeeds(program("cp", &["-p"]).arg(&old).arg(mounted.path().join("of-1965")));
+    succeeds(program("touch", &["-d", "1965-01-01 00:00 UTC"]).arg(mounted.path().join("of-1965")));
+    assert_eq!(fs::read(server.root().join("of-1965")).unwrap(), b"content");
+    fs::remove_file(mounted.path().join("of-1965")).unwrap();
+    fs::remove_file(&old).unwrap();
     no_link_is_followed(mounted, &server.root(), outside.path());
 }
 

@@ -49,7 +49,9 @@ fn alias(path: &str) -> Result<String, String> {
         }
     }
     if alias.is_empty() {
-        return Err("the name of a file is empty".to_owned());
+        return Err(
+            "no name for the guest to use: choose one below its root, as in data=DESCRIPTOR".to_owned()
+        );
     }
     if alias.ends_with(' ') || alias.contains(|character: char| character == ',' || character.is_control()) {
         return Err(format!(
@@ -91,6 +93,13 @@ mod tests {
         }
         for path in ["", ".", "/", "../x", "a/../b", "a,b", "a\nb", "a "] {
             alias(path).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_none_says_what_to_write() {
+        for text in ["/=/x", "=/x", ".=/x"] {
+            assert!(Given::parse(text).unwrap_err().contains("choose one below its root, as in data="));
         }
     }
 
