@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 use tokio::time::timeout;
 use vfs_core::{Code, Result, Settings, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
@@ -29,6 +29,8 @@ pub struct Client {
     dialler: Dialler,
     tls: Tls,
     pool: Pool,
+    /// The account whose server has last set the time of a file that was being uploaded.
+    sets_times: Mutex<Option<Account>>,
     /// Read-locked by what has to be done before the instance ends.
     duties: Arc<RwLock<()>>,
 }
@@ -46,6 +48,7 @@ impl Client {
             tls: Tls::new(settings, &[])?,
             pool: Pool::new(config.sessions),
             config,
+            sets_times: Mutex::default(),
             duties: Arc::default(),
         })
     }
@@ -53,6 +56,11 @@ impl Client {
     /// What the operator set.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The account whose server has last set the time of a file that was being uploaded.
+    pub fn sets_times(&self) -> &Mutex<Option<Account>> {
+        &self.sets_times
     }
 
     /// Where everything runs.

@@ -12,6 +12,7 @@
 //! | `target` | what a descriptor names: a server, an account, a path |
 //! | `reader`, `download` | a file that is read; a transfer from the server |
 //! | `writer`, `upload` | a file that is written; a transfer to the server, and what becomes of its file |
+//! | `times` | whether the server gives that file a time |
 //! | `namespace`, `facts` | stat, list, remove; what a server says of its files |
 //! | `client`, `caller` | sessions, kept or begun; who waits |
 //! | `session`, `tls` | a control connection and its commands; TLS that is resumed |
@@ -30,6 +31,7 @@ mod reply;
 mod session;
 mod settings;
 mod target;
+mod times;
 mod tls;
 mod upload;
 mod writer;

@@ -8,6 +8,7 @@ use crate::reply::{self, End};
 use crate::session::{Data, Session};
 use crate::settings::Tuning;
 use crate::target::{Path, Target};
+use crate::times::Times;
 use std::future::pending;
 use std::io;
 use std::sync::Arc;
@@ -105,9 +106,11 @@ impl Upload {
         }
     }
 
-    /// Whether it can be given a time.
-    pub fn takes_times(&self) -> bool {
-        self.session.features().mfmt
+    /// Who asks whether it can be given a time; `None`: it cannot.
+    pub fn times(&self) -> Option<Times> {
+        let NewFile { client, target, name, tuning, .. } = &self.file;
+        let times = || Times::new(client.clone(), target.account.clone(), name.clone(), tuning.clone());
+        self.session.features().mfmt.then(times)
     }
 
     /// Does what the writer wants, until it says COMMIT, or `left` has it that it wants nothing more.

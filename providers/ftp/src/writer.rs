@@ -3,6 +3,7 @@
 use crate::caller::Caller;
 use crate::client::Client;
 use crate::target::Target;
+use crate::times::Times;
 use crate::upload::{Order, Stage, Upload};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,7 +28,8 @@ pub struct Writer {
     present: Option<oneshot::Sender<()>>,
     /// The time that it is to have.
     modified: Option<SystemTime>,
-    takes_times: bool,
+    /// `None`: it can have none.
+    times: Option<Times>,
     is_committing: bool,
 }
 
@@ -45,7 +47,7 @@ impl Writer {
         let (orders, theirs) = mpsc::channel(BEHIND);
         let (stages, stage) = watch::channel(Stage::Open);
         let (present, left) = oneshot::channel();
-        let takes_times = upload.takes_times();
+        let times = upload.times();
         client.spawn(upload.run(theirs, stages, left));
         Ok(Writer {
             client: client.clone(),
@@ -55,7 +57,7 @@ impl Writer {
             stage,
             present: Some(present),
             modified: None,
-            takes_times,
+            times,
             is_committing: false,
         })
     }
@@ -125,7 +127,7 @@ impl Writer {
 impl File for Writer {
     fn capabilities(&self) -> Capabilities {
         let always = Capabilities::WRITABLE | Capabilities::CANCEL;
-        if self.takes_times { always | Capabilities::TIMES } else { always }
+        if self.times.is_some() { always | Capabilities::TIMES } else { always }
     }
 
     fn write(&mut self, buf: &[u8]) -> Result<usize> {
@@ -140,12 +142,14 @@ impl File for Writer {
 
     fn set_modified(&mut self, time: SystemTime) -> Result<()> {
         let refuse = |code, why| Err(self.failed("set the time of", &Failure::new(code, why)));
-        if !self.takes_times {
+        let Some(times) = self.times.clone() else {
             return refuse(Code::ENOTSUP, "the server sets no times: it has no MFMT");
-        }
+        };
         if self.is_committing {
             return refuse(Code::EBADF, "the upload has ended");
         }
+        let asked = self.caller.wait(&self.client, "a new time", times.ask(time));
+        asked.map_err(|failure| self.failed("set the time of", &failure))?;
         self.modified = Some(time);
         Ok(())
     }

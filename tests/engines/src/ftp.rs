@@ -27,7 +27,7 @@ const PYFTPDLIB: [&str; 3] = [
 ];
 
 /// A real server. Anybody may read and write its folder, with TLS or without; pyftpdlib has also the user `writer` with the password
-/// `swordfish`. Ends when dropped, and its files are removed.
+/// `swordfish`, and with the same one `timeless`, who is refused MFMT. Ends when dropped, and its files are removed.
 pub struct FtpServer {
     /// Which it is, as its tests are named.
     pub name: &'static str,

@@ -3,6 +3,7 @@
 use crate::common::*;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
 use vfs_core::{Code, Finish, Kind, OpenOptions};
 use zvfs_engines::ftp::FtpServer;
 use zvfs_http_servers::Authority;
@@ -67,6 +68,32 @@ fn wrong_credentials_are_eacces() {
     fetch(&quick(), &as_writer("swordfish")).is(b"content");
     let text = fetch(&quick(), &as_writer("sword-fish")).failed(Code::EACCES, b"").chain();
     assert!(!text.contains("sword-fish"), "{text}");
+}
+
+/// A review's finding: the refusal came with COMMIT, when all was sent, and whoever could do without the time lost the file.
+#[test]
+fn a_server_that_refuses_mfmt_says_so_at_once_and_the_file_is_written_without() {
+    let Some(server) = FtpServer::pyftpdlib() else { return };
+    let (registry, then) = (quick(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    let written = |name: &str, user: &str| {
+        let (registry, descriptor) = (registry.clone(), server.ftp(name).replace("//", &format!("//{user}")));
+        within(SLACK, move || {
+            let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD)).unwrap();
+            let set = file.set_modified(then);
+            file.write_all(b"content").unwrap();
+            file.finish(Finish::Commit).unwrap();
+            set
+        })
+    };
+    let modified = |name: &str| fs::metadata(server.root().join(name)).unwrap().modified().unwrap();
+    for name in ["one", "two"] {
+        let error = refused(written(name, "timeless:swordfish@"), Code::ENOTSUP).chain();
+        assert!(error.contains("the server sets no time of what is uploaded"), "{error}");
+        assert_ne!(modified(name), then);
+        written(&format!("{name}-kept"), "writer:swordfish@").unwrap();
+        assert_eq!(modified(&format!("{name}-kept")), then);
+    }
+    assert_eq!(server.names(), ["one", "one-kept", "two", "two-kept"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::common::*;
 use std::io::Read;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 use vfs_core::{Code, Finish, OpenFlags, OpenOptions};
 use zvfs_engines::ftp::{Act, FaultServer};
 use zvfs_test_support::{eventually, within};
@@ -47,6 +48,37 @@ fn what_is_discarded_or_just_closed_leaves_nothing() {
         eventually("nothing is left", || server.names().is_empty());
     }
     assert_eq!(server.count("STOR"), 2);
+}
+
+/// Once a server has set a time, no upload needs a second session to ask for it.
+#[test]
+fn times_are_asked_for_in_another_session_until_one_is_set() {
+    for (word, outcome) in [("213 set", Ok(())), ("550 not now", Err("not now"))] {
+        let server = FaultServer::new(move |command, peer| match command.verb.as_str() {
+            "FEAT" => peer.reply("211-features\r\n EPSV\r\n SIZE\r\n MFMT\r\n211 end").map(|()| Act::Done),
+            "MFMT" => peer.reply(word).map(|()| Act::Done),
+            _ => Ok(Act::Usual),
+        });
+        let registry = quick();
+        for number in 0..3 {
+            let (registry, descriptor) = (registry.clone(), server.ftp(&format!("f{number}")));
+            let committed = within(SLACK, move || {
+                let mut file = registry.open(&descriptor, &OpenOptions::new(UPLOAD)).unwrap();
+                // It shows nothing of a file that is not whole: a refusal may be for that.
+                file.set_modified(SystemTime::now()).unwrap();
+                file.write_all(b"content").unwrap();
+                file.finish(Finish::Commit)
+            });
+            match outcome {
+                Ok(()) => committed.unwrap(),
+                Err(said) => assert!(committed.unwrap_err().chain().contains(said)),
+            }
+        }
+        match outcome {
+            Ok(()) => assert_eq!((server.count("MFMT"), server.names().len()), (4, 3)),
+            Err(_) => eventually("nothing is left", || server.names().is_empty()),
+        }
+    }
 }
 
 /// A server that takes files and removes none had its DISCARD reported as done, whatever its word for it.

@@ -18,5 +18,6 @@ class Handler(TLS_FTPHandler):
 
 
 Handler.authorizer.add_user("writer", "swordfish", root, EVERYTHING)
+Handler.authorizer.add_user("timeless", "swordfish", root, EVERYTHING.replace("T", ""))
 Handler.authorizer.add_anonymous(root, perm=EVERYTHING)
 ThreadedFTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
