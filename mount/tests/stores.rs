@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{Mounted, can_mount, configured, program, succeeds};
 use tempfile::{TempDir, tempdir};
@@ -186,12 +186,21 @@ fn a_server_that_dies_is_an_error_and_the_folder_is_unmounted_all_the_same() {
     let (folder, at) = (tempdir().unwrap(), tempdir().unwrap());
     let options = ["--write", "--timeout", "5s", "--cache-time", "0ms"];
     let mounted = Mounted::by(to(&server, &folder, &options), at.path(), &server.descriptor("data"));
-    let mut file = File::create(mounted.path().join("new")).unwrap();
-    file.write_all(b"to be sent").unwrap();
+    // It fails if the close of its output does.
+    let mut cat = program("sh", &["-c", "exec cat > new"])
+        .current_dir(mounted.path())
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    cat.stdin.as_mut().unwrap().write_all(b"to be sent").unwrap();
+    eventually("it has written", || {
+        fs::metadata(mounted.path().join("new")).is_ok_and(|new| new.len() == 10)
+    });
     drop(server);
     let begun = Instant::now();
     // What was written is sent when it is closed, which says that it is not there.
-    assert!(closed(file).is_err());
+    drop(cat.stdin.take());
+    assert!(!cat.wait().unwrap().success());
     assert!(fs::read(mounted.path().join("file")).is_err());
     assert!(fs::read_dir(mounted.path()).is_err());
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
