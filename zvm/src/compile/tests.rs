@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::manifest::START;
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -49,25 +50,43 @@ fn a_large_program_holds_up_no_small_one() {
         large += &format!("(func (param i32) (result i32) local.get 0 i32.const {number} i32.mul)");
     });
     large += ")";
-    let whole = thread::spawn(move || {
-        let start = Instant::now();
-        compiled(&large).unwrap();
-        start.elapsed()
-    });
-    let mut longest = Duration::ZERO;
-    for number in 0.. {
-        if whole.is_finished() {
-            break;
-        }
-        let start = Instant::now();
+    let large = wat::parse_str(large).unwrap();
+    let small = |number| {
         let small = format!(
             "(module (memory (export \"memory\") 1) (data (i32.const 0) \"{number}\") (func (export \"_start\")))"
         );
         compiled(&small).unwrap();
-        longest = longest.max(start.elapsed());
-    }
-    let whole = whole.join().unwrap();
-    assert!(2 * longest < whole, "a small one took {longest:?}, the large one {whole:?}");
+    };
+    let meanwhile = || {
+        let both = Barrier::new(2);
+        thread::scope(|scope| {
+            let whole = scope.spawn(|| {
+                both.wait();
+                let start = Instant::now();
+                artifact::compile(&large).unwrap();
+                start.elapsed()
+            });
+            both.wait();
+            let mut longest = Duration::ZERO;
+            for number in 0.. {
+                if whole.is_finished() {
+                    break;
+                }
+                let start = Instant::now();
+                small(number);
+                longest = longest.max(start.elapsed());
+            }
+            (longest, whole.join().unwrap())
+        })
+    };
+    // A busy machine may hold up a small one by itself, but not each time for so long.
+    let mut times = Vec::new();
+    let is_free = (0..5).any(|_| {
+        let (longest, whole) = meanwhile();
+        times.push((longest, whole));
+        2 * longest < whole
+    });
+    assert!(is_free, "the longest small one and the large one, five times: {times:?}");
 }
 
 #[test]
