@@ -241,12 +241,15 @@ impl Compiler {
 
     /// A program of its machine code, and how much that is. It is the pool's, if there is one and it fits in.
     fn link(&self, artifact: Artifact<'_>, digest: [u8; 32]) -> Result<(Program, usize), Failure> {
-        let pooled = self.pool.as_deref().and_then(|pool| artifact::load(artifact, Some(pool)).ok());
-        let module = match pooled {
-            Some(module) => module,
-            None => artifact::load(artifact, None)?,
+        let pooled = self.pool.as_deref().and_then(|pool| {
+            let module = artifact::load(artifact, Some(pool)).ok()?;
+            Some((module, Some(pool)))
+        });
+        let (module, pool) = match pooled {
+            Some(pooled) => pooled,
+            None => (artifact::load(artifact, None)?, None),
         };
-        Ok((Program::link(&module, digest)?, size(&module)))
+        Ok((Program::link(&module, digest, pool)?, size(&module)))
     }
 }
 

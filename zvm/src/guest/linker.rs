@@ -1,24 +1,55 @@
 //! All that a guest can import, with each function's type.
 
 use super::call::enter;
+use super::engine::engine;
 use super::state::State;
 use super::{wasi_fd, wasi_io, wasi_names, wasi_path, wasi_poll, wasi_process};
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
+use vfs_core::Result;
 use wasmparser::{FuncType, ValType};
-use wasmtime::{Caller, Linker, Module};
+use wasmtime::{Caller, Engine, InstancePre, Linker, Module};
 
 /// The module that a guest imports its functions from.
 pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
 
-/// A linker for one program, with what it imports: to define all functions is a good part of a small program's start.
-///
-/// # Errors
-/// The engine refuses them.
-pub(super) fn linker_for(module: &Module) -> wasmtime::Result<Linker<State>> {
-    let imported: BTreeSet<&str> = module.imports().map(|import| import.name()).collect();
-    let mut linker = Linker::new(module.engine());
-    define(&mut linker, &|name| imported.contains(name))?;
-    Ok(linker)
+/// What the programs of an engine are linked with: the functions that some of them has imported. To define all of them is a good part of
+/// a small program's start.
+pub(super) struct Imports {
+    linker: Linker<State>,
+    defined: BTreeSet<&'static str>,
+}
+
+impl Imports {
+    /// None yet.
+    pub(super) fn new(engine: &Engine) -> Imports {
+        Imports { linker: Linker::new(engine), defined: BTreeSet::new() }
+    }
+
+    /// Those of the process's engine: the functions hold nothing of a session.
+    ///
+    /// # Errors
+    /// As [`engine`].
+    pub(super) fn of_process() -> Result<&'static Mutex<Imports>> {
+        static IMPORTS: OnceLock<Mutex<Imports>> = OnceLock::new();
+        let engine = engine()?;
+        Ok(IMPORTS.get_or_init(|| Mutex::new(Imports::new(engine))))
+    }
+
+    /// Links a program of the engine.
+    ///
+    /// # Errors
+    /// An import is unknown, or has another type.
+    pub(super) fn link(&mut self, module: &Module) -> wasmtime::Result<InstancePre<State>> {
+        let Imports { linker, defined } = self;
+        let mut missing = BTreeSet::new();
+        missing.extend(module.imports().map(|import| import.name()).filter(|name| !defined.contains(name)));
+        if !missing.is_empty() {
+            define(linker, &mut |name| missing.contains(name) && defined.insert(name))?;
+        }
+        linker.instantiate_pre(module)
+    }
 }
 
 /// All functions with a result, `module::name(parameters)`, handed to the macro `$do` after its own arguments.
@@ -137,7 +168,10 @@ pub(crate) fn signature(name: &str) -> Option<FuncType> {
     functions!(signature! name)
 }
 
-fn define(linker: &mut Linker<State>, is_wanted: &dyn Fn(&str) -> bool) -> wasmtime::Result<()> {
+fn define(
+    linker: &mut Linker<State>,
+    is_wanted: &mut dyn FnMut(&'static str) -> bool,
+) -> wasmtime::Result<()> {
     functions!(define! linker is_wanted);
     // The only one without a result.
     if is_wanted("proc_exit") {
@@ -151,7 +185,6 @@ fn define(linker: &mut Linker<State>, is_wanted: &dyn Fn(&str) -> bool) -> wasmt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::engine::engine;
 
     /// What is looked at before a program is compiled must be what it is linked with.
     #[test]
@@ -159,7 +192,7 @@ mod tests {
         let state = crate::guest::fuzz::state();
         let mut store = wasmtime::Store::new(engine().unwrap(), state);
         let mut linker = Linker::new(engine().unwrap());
-        define(&mut linker, &|_| true).unwrap();
+        define(&mut linker, &mut |_| true).unwrap();
         let linked: Vec<_> = linker.iter(&mut store).map(|(_, name, it)| (name.to_owned(), it)).collect();
         assert_eq!(linked.len(), 46);
         for (name, function) in linked {

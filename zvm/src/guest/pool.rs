@@ -1,6 +1,8 @@
 //! Memory that guests take in turns: reserved once, and used again without asking the kernel for it.
 
 use super::engine::pooled;
+use super::linker::Imports;
+use parking_lot::Mutex;
 use std::fmt;
 use vfs_core::Result;
 use wasmtime::{Engine, PoolingAllocationConfig};
@@ -21,6 +23,7 @@ const INSTANCE: usize = 64 << 20;
 /// An engine with room for so many guests at a time. It takes the machine code that the process's engine takes.
 pub(crate) struct Pool {
     engine: Engine,
+    imports: Mutex<Imports>,
 }
 
 impl Pool {
@@ -41,11 +44,16 @@ impl Pool {
             .table_keep_resident(TABLE_KEPT)
             .total_gc_heaps(guests)
             .max_unused_warm_slots(guests);
-        Ok(Pool { engine: pooled(pool)? })
+        let engine = pooled(pool)?;
+        Ok(Pool { imports: Mutex::new(Imports::new(&engine)), engine })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    pub(super) fn imports(&self) -> &Mutex<Imports> {
+        &self.imports
     }
 }
 

@@ -1,11 +1,12 @@
 //! A program, compiled and found fit to run, and what of it a session calls.
 
-use super::linker::linker_for;
+use super::linker::Imports;
 use super::memory_budget::TABLE_ELEMENT;
+use super::pool::Pool;
 use super::state::State;
 use crate::exit::{ExitCode, Failure, one_line};
 use crate::manifest::START;
-use vfs_core::Shown;
+use vfs_core::{Error, Shown};
 use wasmtime::{Engine, ExternType, InstancePre, Module, Store, ValType};
 
 /// A page of memory, in bytes.
@@ -20,13 +21,17 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Makes a program of a module; `digest` is the SHA-256 of what it was compiled from. What it imports and exports was looked at before it was compiled.
+    /// Makes a program of a module of the pool's engine, or, without one, of the process's; `digest` is the SHA-256 of what it was
+    /// compiled from. What it imports and exports was looked at before it was compiled.
     ///
     /// # Errors
     /// [`ExitCode::BadProgram`]: an import doesn't fit.
-    pub(crate) fn link(module: &Module, digest: [u8; 32]) -> Result<Program, Failure> {
-        let linked = linker_for(module).and_then(|linker| linker.instantiate_pre(module));
-        let instance = linked.map_err(|error| bad(&chain(&error)))?;
+    pub(crate) fn link(module: &Module, digest: [u8; 32], pool: Option<&Pool>) -> Result<Program, Failure> {
+        let imports = match pool {
+            Some(pool) => pool.imports(),
+            None => Imports::of_process().map_err(no_engine)?,
+        };
+        let instance = imports.lock().link(module).map_err(|error| bad(&chain(&error)))?;
         Ok(Program { instance, digest })
     }
 
@@ -117,6 +122,10 @@ pub(crate) fn unfit(entry: &str) -> Failure {
 
 fn bad(text: &str) -> Failure {
     Failure::new(ExitCode::BadProgram, format!("bad program: {text}"))
+}
+
+fn no_engine(error: Error) -> Failure {
+    Failure::new(ExitCode::Io, error.chain())
 }
 
 /// All causes of an error of the engine, as [`one_line`] has it.
