@@ -41,6 +41,8 @@ fn in_a_copy(folder: &Folder, script: &str) -> Command {
     assert_eq!(inside, folder.at("inside"));
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", &mount]);
+    // By which Cargo's tests find their libraries: there it would hide those of the packages.
+    command.env_remove("LD_LIBRARY_PATH");
     command
 }
 

@@ -154,14 +154,18 @@ impl<'a> Copier<'a> {
         if there.kind != Kind::Regular || sizes.is_some_and(|(one, other)| one != other) {
             return Ok(false);
         }
-        self.same_content(from, to).map_err(|error| {
-            let text = format!(
-                "copy {} to {}: find out whether they are one file, which this would empty",
-                from.shown(),
-                to.shown()
-            );
-            error.context(text)
-        })
+        match self.same_content(from, to) {
+            // A standard stream, which its open does not empty: it is looked at when it is open.
+            Err(error) if error.code() == Code::EBADF => Ok(false),
+            found => found.map_err(|error| {
+                let text = format!(
+                    "copy {} to {}: find out whether they are one file, which this would empty",
+                    from.shown(),
+                    to.shown()
+                );
+                error.context(text)
+            }),
+        }
     }
 
     /// Opens a target that has the source's content, and gives it the source's time if it is to have that.
