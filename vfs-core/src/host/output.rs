@@ -121,12 +121,12 @@ impl Registry {
         // room for more must be found before the old content goes, which is the provider's to do.
         let parsed = Descriptor::parse(descriptor)?;
         let stat = || self.named(parsed, options, "stat", |names, request| names.stat(request));
-        let regular = || stat().is_ok_and(|stat| stat.kind == Kind::Regular);
         if new.contains(OpenFlags::TRUNCATE)
             && reserve.is_empty()
-            && regular()
-            && let Ok(file) = open(OpenFlags::empty())
-            && file.capabilities().contains(Capabilities::TRUNCATABLE)
+            && let Ok(there) = stat()
+            && there.kind == Kind::Regular
+            && let Ok(mut file) = open(OpenFlags::empty())
+            && can_be_cut(&mut file, there.size)
         {
             return placed(file, true);
         }
@@ -149,4 +149,11 @@ impl Registry {
             opened => placed(opened?, false),
         }
     }
+}
+
+/// Whether a file that is open can be cut later, which some servers refuse for every file: that is asked for its own size.
+fn can_be_cut(file: &mut OpenFile, size: Option<u64>) -> bool {
+    let capabilities = file.capabilities();
+    capabilities.contains(Capabilities::TRUNCATABLE)
+        && (capabilities.contains(Capabilities::FD) || size.is_none_or(|size| file.truncate(size).is_ok()))
 }

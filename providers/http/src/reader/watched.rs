@@ -156,7 +156,7 @@ impl Reader {
             Beside {
                 bytes: received.bytes,
                 time: received.time(),
-                is_reached: ahead.at() == self.position,
+                is_reached: ahead.at() <= position,
                 is_over,
                 has_failed: ahead.has_failed(),
             }

@@ -249,6 +249,16 @@ fn a_server_that_sets_no_times_says_so_at_once_and_the_file_is_written_without()
     let moved = zvfs(&server, folder.path(), &["mv", source, &server.sftp("moved")]);
     assert!(moved.status.success(), "{moved:?}");
     assert_eq!(fs::read(server.root().join("moved")).unwrap(), b"moved");
+    // A stranger's report: nor does it cut a file, and a copy in place failed when all was written.
+    for content in [&b"longer than it was"[..], b"moved", b"cut"] {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        fs::write(&source, content).unwrap();
+        let cp = ["cp", "--in-place", source.to_str().unwrap(), &server.sftp("moved")];
+        let copied = zvfs(&server, folder.path(), &cp);
+        assert!(copied.status.success(), "{copied:?}");
+        assert_eq!(fs::read(server.root().join("moved")).unwrap(), content);
+    }
     eventually("the hidden file is gone", || names(&server) == ["in-place", "moved", "whole"]);
 }
 
