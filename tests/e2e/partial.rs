@@ -299,9 +299,10 @@ fn holes_stay_holes_in_a_part_and_in_what_comes_of_it() {
     let folder = Folder::new();
     let (source, target) = (folder.at("source"), folder.at("target"));
     let sparse = fs::File::create(&source).unwrap();
-    sparse.set_len(44 * MIB).unwrap();
-    for at in [0, 42 * MIB] {
-        sparse.write_all_at(&vec![b'x'; 2 * MIB as usize], at).unwrap();
+    // The last piece takes so long that there is time to break it.
+    sparse.set_len(54 * MIB).unwrap();
+    for (at, size) in [(0, 2 * MIB), (42 * MIB, 12 * MIB)] {
+        sparse.write_all_at(&vec![b'x'; size as usize], at).unwrap();
     }
     let blocks = |path: &str| fs::metadata(path).unwrap().blocks();
     for breaks in [false, true] {

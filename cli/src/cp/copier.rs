@@ -83,6 +83,8 @@ impl<'a> Copier<'a> {
         let size = stat.as_ref().and_then(|stat| stat.size).filter(|size| *size > 0);
         let modified = stat.as_ref().and_then(|stat| stat.modified);
         let expected = stat.as_ref().map(|stat| Expected::by(&mut source, stat));
+        // A stream that was read to be compared would be at its end.
+        let can_be_compared = source.capabilities().contains(Capabilities::SEEKABLE);
         let grows = self.in_place && self.keep.is_wanted() && self.keep.is_beside();
         let mut is_same = false;
         let mut open = |to: &Assigned<'_>| {
@@ -99,7 +101,7 @@ impl<'a> Copier<'a> {
                 return Ok((target, Placement::in_its_place("--in-place"), had));
             }
             let mut guard = || {
-                is_same = !is_new && self.has_all_of(from, stat.as_ref(), to)?;
+                is_same = !is_new && can_be_compared && self.has_all_of(from, stat.as_ref(), to)?;
                 if is_same { Err(one_file(from, to)) } else { Ok(()) }
             };
             if self.takes_no_times.load(Ordering::Relaxed) {

@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 use support::{Done, Folder, run_long, under};
 use zvfs_engines::ftp::FtpServer;
 use zvfs_engines::ssh::SshServer;
@@ -69,5 +70,13 @@ fn a_copy_in_place_to_the_same_file_over_ftp_writes_nothing() {
     // One of the same size is another file.
     server.put("other", &vec![b'x'; content().len()]);
     cp(&operator, local, &server.ftps("other")).succeeded();
+    assert!(fs::read(server.root().join("other")).unwrap() == content());
+    // A review's finding: a stream that is read to be compared is at its end then, and what was written was empty.
+    server.put("other", &vec![b'x'; content().len()]);
+    let command = under(&operator, &["cp", "-T", "--in-place", "-", &server.ftps("other")]);
+    let mut streamed = Command::new("sh");
+    streamed.args(["-c", "exec \"$@\" <\"$0\"", local]).arg(command.get_program()).args(command.get_args());
+    streamed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run_long(streamed).succeeded();
     assert!(fs::read(server.root().join("other")).unwrap() == content());
 }
