@@ -80,6 +80,14 @@ impl Clock {
         }
     }
 
+    /// Whether a time of day may be one of the virtual clock's readings, also one that a file has from it.
+    pub(super) fn may_have_said(&self, time: u64) -> bool {
+        match self {
+            Clock::Virtual { epoch, .. } => (*epoch..=self.look(ClockId::Realtime)).contains(&time),
+            Clock::Real { .. } => false,
+        }
+    }
+
     /// A clock's resolution, in nanoseconds.
     pub(super) fn resolution(&self) -> u64 {
         match self {

@@ -220,10 +220,12 @@ pub(super) fn set_times(
         (false, true) => Ok(Some(now)),
         (false, false) => Ok(None),
     };
+    // What files have that the guest did not write is 0.
+    let is_told = modified == 0 || call.state.clock.may_have_said(modified);
     let new = NewTimes {
         accessed: time(ACCESSED, ACCESSED_NOW, accessed)?,
         modified: time(MODIFIED, MODIFIED_NOW, modified)?,
-        given: which & MODIFIED != 0,
+        given: which & MODIFIED != 0 && !is_told,
     };
     call.state.tree.set_times(node, new, now).map_err(Halt::from)
 }

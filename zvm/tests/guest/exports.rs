@@ -73,19 +73,22 @@ fn what_was_made_is_written_with_its_folders_and_reported() {
 /// Found: what `tar` and `cp -p` in a guest had said of their files' times was lost.
 #[test]
 fn a_time_that_the_guest_gave_goes_with_its_file() {
-    // 4: modified, to this; 8: to now; 1: accessed.
+    // 4: modified, to this; 8: to now; 1: accessed. Of the virtual clock 1000 is a reading, and of a tree's files 0 is the time: a copy that
+    // keeps times would hand them out.
     let script = format!(
         "open \"out/given\" {CREATE} {WRITE} 0\n write 4 1\n fd_filestat_set_times 4 7 1234567890 5\n fd_close 4\n\
          open \"out/written\" {CREATE} {WRITE} 0\n fd_filestat_set_times 4 0 5 4\n write 4 1\n fd_close 4\n\
          open \"out/now\" {CREATE} {WRITE} 0\n fd_filestat_set_times 4 0 5 4\n fd_filestat_set_times 4 0 0 8\n fd_close 4\n\
-         open \"out/before\" {CREATE} {WRITE} 0\n fd_close 4\n path_filestat_set_times 3 0 \"out/before\" 0 77 4\n\
+         open \"out/before\" {CREATE} {WRITE} 0\n fd_close 4\n path_filestat_set_times 3 0 \"out/before\" 0 7700000000 4\n\
+         open \"out/told\" {CREATE} {WRITE} 0\n fd_filestat_set_times 4 0 1000 4\n fd_close 4\n\
+         open \"out/zero\" {CREATE} {WRITE} 0\n fd_filestat_set_times 4 0 0 4\n fd_close 4\n\
          path_rename 3 \"out/before\" 3 \"out/moved\"\n path_filestat_set_times 3 0 \"out/moved\" 9 0 1"
     );
     let times = |vault: &Vault| {
         let log = vault.log();
         log.into_iter().filter(|call| call.starts_with("time ")).collect::<Vec<_>>()
     };
-    let given = ["time 1234567890 root/result/given", "time 77 root/result/moved"];
+    let given = ["time 1234567890 root/result/given", "time 7700000000 root/result/moved"];
     let vault = Vault::new();
     let report = job(&vault, "99, 99").run(&script::program(&script));
     assert_eq!((end(&report), &report.notes), ((0, "ok"), &vec![]));

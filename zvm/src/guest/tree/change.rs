@@ -11,7 +11,7 @@ use std::ops::Range;
 pub(in crate::guest) struct NewTimes {
     pub(in crate::guest) accessed: Option<u64>,
     pub(in crate::guest) modified: Option<u64>,
-    /// `modified` is what the guest said, and no reading of the clock.
+    /// `modified` is what the guest said, and nothing that it was told itself.
     pub(in crate::guest) given: bool,
 }
 
