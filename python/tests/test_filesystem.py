@@ -113,6 +113,15 @@ def test_a_tree_is_gone_through_without_its_links_to_folders(fs: Any, tmp_path: 
     assert fs.isdir(f"{tree}/link")
 
 
+def test_a_link_that_leads_nowhere_hides_nothing_beside_it(fs: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.warns(UserWarning, match="leads to no file"):
+        assert fs.find(str(tmp_path)) == [f"{tmp_path}/file"]
+    assert [one["type"] for one in fs.ls(str(tmp_path))] == ["other", "file", "other"]
+
+
 def test_pyarrow_writes_a_dataset_of_folders(fs: Any, tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     import pyarrow.dataset

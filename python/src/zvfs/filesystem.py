@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from datetime import datetime, timezone
-from errno import ELOOP
+from errno import ELOOP, ENOENT
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -76,11 +76,18 @@ class ZvfsFileSystem(AbstractFileSystem):
         """What is told of a name in a listing; None: a folder that may be a link, where those are left out."""
         if stat is not None and (links or stat.kind != "unknown"):
             return _info(name, stat)
-        info = self.info(name)
-        if links or info["type"] != "directory":
+        try:
+            info = self.info(name)
+        except OSError as failure:
+            if failure.errno not in (ENOENT, ELOOP):
+                raise
+            info = {"name": name, "size": None, "type": "other"}
+        if links or info["type"] not in ("directory", "other"):
             return info
-        text = f"{name} is left out: it may be a link to a folder; links=True goes into those"
-        warnings.warn(text, stacklevel=2)
+        why = "it may be a link to a folder; links=True goes into those"
+        if info["type"] == "other":
+            why = "it leads to no file"
+        warnings.warn(f"{name} is left out: {why}", stacklevel=2)
         return None
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> Any:
