@@ -39,16 +39,7 @@ fn work_does_not_wait_for_work_that_does_not_end() {
     let pool = SessionPool::new(ALL as u32);
     let rounds = 20;
     for _ in 0..rounds {
-        let together = Arc::new(Barrier::new(ALL + 1));
-        for _ in 0..ALL {
-            let (together, permit) = (together.clone(), permit(&pool));
-            pool.run(move || {
-                together.wait();
-                drop(permit);
-            })
-            .unwrap();
-        }
-        together.wait();
+        wait_together(&pool, ALL);
     }
     assert!(pool.0.shared.lock().threads <= ALL);
 }
@@ -103,6 +94,20 @@ fn work_that_comes_while_a_long_session_is_watched_does_not_wait_for_it() {
     }
 }
 
+/// Runs so much work of which none ends before all of it runs.
+fn wait_together(pool: &SessionPool, count: usize) {
+    let together = Arc::new(Barrier::new(count + 1));
+    for _ in 0..count {
+        let (together, permit) = (together.clone(), permit(pool));
+        pool.run(move || {
+            together.wait();
+            drop(permit);
+        })
+        .unwrap();
+    }
+    together.wait();
+}
+
 /// One whose predecessor has a report, and may not have left its thread yet.
 fn permit(pool: &SessionPool) -> Permit {
     loop {
@@ -133,16 +138,7 @@ fn threads_end_with_their_pool() {
 fn the_thread_that_worked_last_is_woken_first() {
     const ALL: usize = 8;
     let pool = SessionPool::new(ALL as u32);
-    let together = Arc::new(Barrier::new(ALL + 1));
-    for _ in 0..ALL {
-        let (together, permit) = (together.clone(), permit(&pool));
-        pool.run(move || {
-            together.wait();
-            drop(permit);
-        })
-        .unwrap();
-    }
-    together.wait();
+    wait_together(&pool, ALL);
     let asleep = || pool.0.shared.lock().asleep.len();
     let (sender, done) = channel();
     let mut ids = Vec::new();
