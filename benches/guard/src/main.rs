@@ -101,8 +101,11 @@ fn end() {
 }
 
 fn descriptor(_: &Place<'_>, count: u64) -> Result<(), Failure> {
+    // From the allocator, which aligns it. Where a literal lies depends on those before it, such as the path that this is built in; a search
+    // begins byte by byte up to a word's boundary, and that made 4 % of it.
+    let text = String::from("https://example.org:8443/folder/data.csv?version=3");
     measured(count, |_| {
-        keep(Descriptor::parse(black_box("https://example.org:8443/folder/data.csv?version=3"))?.scheme());
+        keep(Descriptor::parse(black_box(&text))?.scheme());
         Ok(())
     })
 }
