@@ -182,6 +182,20 @@ fn what_it_makes_in_a_directory_is_taken_out() {
     );
 }
 
+/// Found: what a guest had left of a file when its scratch space was full was in place, with exit code 0.
+#[test]
+fn a_guest_that_passes_over_a_full_scratch_space_leaves_nothing() {
+    let Some(folder) = guest() else { return };
+    let options = ["--scratch", "4k", "--out-dir", "out=result"];
+    let full = run(exec(&folder, &[&options[..], &["guest.wasm", "fill", "out/a"]].concat()));
+    let why = "export /out: the scratch space had no room for a write";
+    not_committed(&full, &[why, "nothing is committed", "give it more by --scratch"]);
+    assert!(!fs::exists(folder.at("result")).unwrap(), "{full:?}");
+    let options = [&options[..], &["--keep-partial"]].concat();
+    let kept = run(exec(&folder, &[&options[..], &["guest.wasm", "fill", "out/a"]].concat()));
+    assert!(kept.code == 0 && fs::exists(folder.at("result/a")).unwrap(), "{kept:?}");
+}
+
 #[test]
 fn a_folder_is_changed_once_it_has_ended() {
     let Some(folder) = guest() else { return };

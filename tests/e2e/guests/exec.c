@@ -29,6 +29,13 @@ static void put(const char *name, const char *mode, const char *text) {
         fails(name);
 }
 
+/* Writes until that fails, and passes over it. */
+static void fill(const char *name) {
+    FILE *file = fopen(name, "w");
+    while (file && fputs("more and more\n", file) >= 0) {
+    }
+}
+
 /* Makes `a`, `sub/b` and `sub/c d` in a folder, the last one under another name first. */
 static void make(const char *folder) {
     if (chdir(folder) || mkdir("sub", 0755))
@@ -73,6 +80,8 @@ int main(int count, char **arguments) {
         put(arguments[2], "w", arguments[3]);
     } else if (!strcmp(what, "add")) {
         put(arguments[2], "r+", arguments[3]);
+    } else if (!strcmp(what, "fill")) {
+        fill(arguments[2]);
     } else if (!strcmp(what, "put-and-trap")) {
         put(arguments[2], "w", arguments[3]);
         __builtin_trap();

@@ -18,6 +18,8 @@ pub struct Counters {
     call: AtomicU8,
     /// A bit for each quota that refused a call.
     exhausted: AtomicU8,
+    /// A bit for each that refused what was to be written.
+    cut: AtomicU8,
 }
 
 /// A call on a channel's sources: each may wait.
@@ -38,7 +40,7 @@ pub(super) enum Operation {
     Remove,
 }
 
-/// One of a channel's four quotas.
+/// What limits a channel: one of its four quotas, or the session's scratch space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -51,20 +53,33 @@ pub enum Quota {
     Puts = 4,
     /// Bytes written, or where writes with positions have to end.
     PutSize = 8,
+    /// Where all is that the guest makes in an export or a writable tree, until the session ends.
+    Scratch = 16,
 }
 
 impl Quota {
+    /// Those whose bits are set.
+    fn among(bits: u8) -> impl Iterator<Item = Quota> {
+        let all = [Quota::Gets, Quota::GetSize, Quota::Puts, Quota::PutSize, Quota::Scratch];
+        all.into_iter().filter(move |quota| bits & *quota as u8 != 0)
+    }
+
     /// Whether it limits what is written.
     pub(crate) fn is_of_writing(self) -> bool {
-        matches!(self, Quota::Puts | Quota::PutSize)
+        matches!(self, Quota::Puts | Quota::PutSize | Quota::Scratch)
     }
 
     /// The failure of a session of which it has cut something that is to be whole.
     pub(super) fn cut(self, what: &str, alias: &str) -> Failure {
-        let text = format!(
-            "{what} {}: its quota {self} refused a write, and it is to be whole, so nothing is committed",
-            Shown(alias)
-        );
+        let refused = match self {
+            Quota::Puts | Quota::PutSize => format!("its quota {self} refused a write"),
+            Quota::Gets | Quota::GetSize => {
+                format!("its quota {self} refused to copy what was to be changed")
+            }
+            Quota::Scratch => "the scratch space had no room for a write".to_owned(),
+        };
+        let alias = Shown(alias);
+        let text = format!("{what} {alias}: {refused}, and it is to be whole, so nothing is committed");
         Failure::new(ExitCode::NotCommitted, text)
     }
 }
@@ -77,6 +92,7 @@ impl fmt::Display for Quota {
             Quota::GetSize => "get_size",
             Quota::Puts => "puts",
             Quota::PutSize => "put_size",
+            Quota::Scratch => "scratch",
         })
     }
 }
@@ -123,19 +139,25 @@ impl Counters {
 
     /// The quotas that a call was refused by.
     pub fn exhausted(&self) -> Vec<Quota> {
-        let bits = self.exhausted.load(Relaxed);
-        let all = [Quota::Gets, Quota::GetSize, Quota::Puts, Quota::PutSize];
-        all.into_iter().filter(|quota| bits & *quota as u8 != 0).collect()
+        Quota::among(self.exhausted.load(Relaxed)).collect()
     }
 
-    /// The first of them that limits what is written.
-    pub(super) fn exhausted_by_writing(&self) -> Option<Quota> {
-        self.exhausted().into_iter().find(|quota| quota.is_of_writing())
+    /// The first that refused what was to be written, before those that refused a read for it.
+    pub(super) fn cut_by(&self) -> Option<Quota> {
+        Quota::among(self.cut.load(Relaxed)).min_by_key(|quota| !quota.is_of_writing())
     }
 
     /// Notes that a call was refused.
     pub(crate) fn note_exhausted(&self, quota: Quota) {
         self.exhausted.fetch_or(quota as u8, Relaxed);
+        if quota.is_of_writing() {
+            self.cut.fetch_or(quota as u8, Relaxed);
+        }
+    }
+
+    /// Notes that the last refusal was of a read that a write needed.
+    pub(crate) fn note_cut_by_reading(&self) {
+        self.cut.fetch_or(self.exhausted.load(Relaxed), Relaxed);
     }
 
     pub(super) fn count_get(&self) {

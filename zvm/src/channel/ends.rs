@@ -56,7 +56,7 @@ impl Channel {
 
     /// The quota that cut a target which is to be whole: a write that it refused, even once, is missing for good.
     fn cut_by(&mut self) -> Option<Quota> {
-        let quota = self.counters.exhausted_by_writing()?;
+        let quota = self.counters.cut_by()?;
         self.sources.iter_mut().any(|source| source.must_be_whole()).then_some(quota)
     }
 

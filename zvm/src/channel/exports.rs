@@ -199,12 +199,13 @@ impl Export {
         self.changes = changes;
     }
 
-    /// Finds out whether it is what the guest wanted: whether it has written again what a quota refused, nobody can tell.
+    /// Finds out whether it is what the guest wanted: whether it has written again what a quota or a full scratch space refused, nobody
+    /// can tell.
     ///
     /// # Errors
     /// [`ExitCode::NotCommitted`].
     pub(super) fn check_uncut(&self) -> std::result::Result<(), Failure> {
-        match self.counters.exhausted_by_writing() {
+        match self.counters.cut_by() {
             Some(quota) if !self.spec.keep_partial => Err(quota.cut(self.what, &self.spec.path)),
             _ => Ok(()),
         }

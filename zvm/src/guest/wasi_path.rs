@@ -149,13 +149,19 @@ fn take_over(call: &mut Call<'_>, place: &Place, empty: bool) -> Outcome {
     let taken = call.state.tree.take_over(place)?;
     let (at, remote, _) = taken;
     let copied = if empty { Ok(()) } else { copy(call, at, remote) };
-    match copied {
+    match &copied {
         Ok(()) => {
             if let Some(source) = call.state.channels.tree(remote.tree) {
                 source.release_file(remote.number);
             }
         }
-        Err(_) => call.state.tree.give_back(place, taken),
+        Err(halt) => {
+            // By a quota of reading; those of writing are noted where they refuse.
+            if matches!(halt, Halt::Errno(Errno::DQUOT)) {
+                call.state.tree.note_cut_by_reading(at);
+            }
+            call.state.tree.give_back(place, taken);
+        }
     }
     copied
 }

@@ -283,6 +283,47 @@ fn nothing_is_exported_where_a_quota_refused_something() {
     }
 }
 
+/// Found: a guest that passed over ENOSPC had the half of its file exported, with exit code 0.
+#[test]
+fn nothing_is_exported_where_the_scratch_space_was_full() {
+    let a = format!("open \"out/a\" {CREATE} {WRITE} 0\n");
+    // Of two blocks and three names, what is left is room for one short name.
+    let full =
+        format!("open \"big\" {CREATE} {WRITE} 0\n write 5 30000\n path_create_directory 3 \"out/b\"\n");
+    let scripts = [
+        format!("{a} write 4 30000\n write 4 30000"),
+        format!("{a} write 4 9\n fd_allocate 4 0 30000"),
+        format!("{a} {full} path_create_directory 3 \"out/c\""),
+        format!("{a} {full} path_rename 3 \"out/a\" 3 \"out/{}\"", "long".repeat(50)),
+    ];
+    let of = |vault: &Vault| {
+        let export = "Export = vault:root/result, /out, 9, 99999";
+        Job::new().key("Scratch = 12k").key(export).over_provider(vault.clone())
+    };
+    for script in scripts {
+        let vault = Vault::new();
+        let job = of(&vault);
+        let report = job.run(&script::program(&script));
+        let why = "export /out: the scratch space had no room for a write, and it is to be whole, so nothing is committed";
+        assert_eq!((end(&report), report.guest_code), ((125, why), Some(0)), "{report:?}");
+        assert_eq!(job.log().last(), Some(&NOSPC), "{script}");
+        nothing_is_left(&vault, &report);
+        let told = "/out: the guest reached its quota: scratch".to_owned();
+        assert!(report.notes.contains(&told) && report.to_json().contains(r#""exhausted":["scratch"]"#));
+        for keep in ["Partial = keep", "Partial = keep, /out"] {
+            let vault = Vault::new();
+            let report = of(&vault).key(keep).run(&script::program(&script));
+            assert_eq!((end(&report), report.notes.contains(&told)), ((0, "ok"), true), "{report:?}");
+            assert!(vault.content().iter().any(|file| file.starts_with("root/result/a=")), "{keep}");
+        }
+    }
+    // Beside the export it is the guest's own business.
+    let vault = Vault::new();
+    let script = format!("{a} write 4 9\n open \"tmp\" {CREATE} {WRITE} 0\n write 5 30000\n write 5 30000");
+    let job = of(&vault);
+    assert_eq!((job.told(&script).pop(), vault.content().len()), (Some(NOSPC), 3));
+}
+
 /// A hole costs no scratch space, but its zeros would be written.
 #[test]
 fn a_hole_counts_as_what_would_be_written() {

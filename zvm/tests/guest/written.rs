@@ -224,10 +224,13 @@ fn quotas_are_what_would_be_changed() {
     // `a` is opened and read to be copied; `b` and `b/d` are listed.
     assert_eq!((line.counts.gets, line.counts.get_bytes), (4, 5));
     // The copy of a file is read under the tree's quotas, and one that does not fit is as if it had not been opened.
-    let job = job_of(&self::vault(), "99, 3, 9, 99");
+    let job = job_of(&self::vault(), "99, 3, 9, 99").key("Partial = keep");
     let told = job.told(&format!("open \"data/a\" 0 {WRITE} 0\n open \"data/a\" 0 {READ} 0\n size 4\n open \"data/a\" {TRUNCATE} {WRITE} 0"));
     assert_eq!(told, [DQUOT, 4, 5, 5]);
-    let small = Job::new().key("Scratch = 4k").key("Tree = vault:root, /data, rw, 9, 99, 9, 99");
+    let small = Job::new()
+        .key("Partial = keep")
+        .key("Scratch = 4k")
+        .key("Tree = vault:root, /data, rw, 9, 99, 9, 99");
     let told = small
         .over_provider(self::vault())
         .told(&format!("open \"data/a\" 0 {WRITE} 0\n open \"data/a\" 0 {READ} 0\n read 4 9"));
@@ -250,6 +253,31 @@ fn a_tree_that_a_quota_cut_stays_as_it_was() {
             code != 0,
             "{report:?}"
         );
+    }
+}
+
+/// Found: a guest that could not append to a file, and passed over it, had all else committed, with exit code 0.
+#[test]
+fn a_tree_of_which_a_file_could_not_be_copied_stays_as_it_was() {
+    let script = format!("path_unlink_file 3 \"data/b/c\"\n open \"data/a\" 0 {WRITE} {APPEND}");
+    let copy = "refused to copy what was to be changed";
+    for (scratch, quotas, code, why) in [
+        ("64m", "99, 3, 9, 99", DQUOT, format!("tree /data: its quota get_size {copy}")),
+        ("64m", "2, 99, 9, 99", DQUOT, format!("tree /data: its quota gets {copy}")),
+        ("64m", "99, 99, 9, 3", DQUOT, "tree /data: its quota put_size refused a write".to_owned()),
+        ("4k", "99, 99, 9, 99", NOSPC, "tree /data: the scratch space had no room for a write".to_owned()),
+    ] {
+        for (key, is_kept) in [("Partial = keep, /data", true), ("Commit = end", false)] {
+            let (vault, before) = (vault(), vault().content());
+            let tree = format!("Tree = vault:root, /data, rw, {quotas}");
+            let scratch = format!("Scratch = {scratch}");
+            let job = Job::new().key(&scratch).key(&tree).key(key).over_provider(vault.clone());
+            let report = job.run(&script::program(&script));
+            assert_eq!(job.log(), [0, code], "{report:?}");
+            assert_eq!(end(&report).0 == 0, is_kept, "{report:?}");
+            assert_eq!(report.state.starts_with(&why), !is_kept, "{why}: {report:?}");
+            assert_eq!(vault.content() == before, !is_kept, "{report:?}");
+        }
     }
 }
 

@@ -162,6 +162,32 @@ impl Tree {
         }
     }
 
+    /// Notes a full scratch space with the area that it has cut. It says this to the guest as a disk does, which some pass over.
+    pub(super) fn note_full<T>(&self, area: Option<usize>, done: Result<T, Errno>) -> Result<T, Errno> {
+        if matches!(done, Err(Errno::NOSPC))
+            && let Some(area) = area.and_then(|area| self.areas.get(area))
+        {
+            area.counters.note_exhausted(Quota::Scratch);
+        }
+        done
+    }
+
+    /// Takes so much of the scratch space for something of an area, if it is of one, or nothing.
+    ///
+    /// # Errors
+    /// NOSPC. ROFS: there is no scratch space.
+    pub(super) fn take_space(&mut self, area: Option<usize>, bytes: u64) -> Result<(), Errno> {
+        let taken = self.budget()?.take(bytes);
+        self.note_full(area, taken)
+    }
+
+    /// Notes that a read that was refused has cut the area of a file: it was to be copied.
+    pub(in crate::guest) fn note_cut_by_reading(&self, file: usize) {
+        if let Some(area) = self.area_of(file).and_then(|area| self.areas.get(area)) {
+            area.counters.note_cut_by_reading();
+        }
+    }
+
     /// Counts something that was made or removed.
     pub(super) fn count_put(&mut self, area: Option<usize>) {
         if let Some(area) = area.and_then(|area| self.areas.get_mut(area)) {

@@ -193,7 +193,7 @@ impl Tree {
         if new.node.is_some_and(|replaced| self.is_provided(new.parent, replaced)) {
             self.check_puts(self.area_of(new.parent), 1)?;
         }
-        self.budget()?.take(entry_cost(new_name))?;
+        self.take_space(self.area_of(new.parent), entry_cost(new_name))?;
         match new.node {
             Some(replaced) if self.is_provided(new.parent, replaced) => {
                 self.forget_provided(new.parent, new_name, replaced)?;
@@ -317,7 +317,7 @@ impl Tree {
         }
         self.check_kind(place.parent, name, matches!(kind, InodeKind::Directory(_)))?;
         self.check_puts(area, 1)?;
-        self.budget()?.take(entry_cost(name) + INODE_COST + cost)?;
+        self.take_space(area, entry_cost(name) + INODE_COST + cost)?;
         let node: fn(usize) -> Node = match kind {
             InodeKind::Directory(_) => Node::Directory,
             InodeKind::File(_) => Node::File,
@@ -381,12 +381,13 @@ impl Tree {
         file: usize,
         work: impl FnOnce(&mut Blocks, &mut Budget) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        match self.inodes.get_mut(file).and_then(Option::as_mut) {
+        let done = match self.inodes.get_mut(file).and_then(Option::as_mut) {
             Some(Inode { kind: InodeKind::File(file), .. }) => {
                 work(file.blocks_mut()?, self.scratch.as_mut().ok_or(Errno::ROFS)?)
             }
             _ => Err(Errno::BADF),
-        }
+        };
+        self.note_full(self.area_of(file), done)
     }
 
     /// Whether a directory is another, or below it. It counts its steps, of which there are never more than inodes: parents

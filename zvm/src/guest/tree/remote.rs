@@ -90,7 +90,7 @@ impl Tree {
         }
         let area = self.area_of(at);
         self.check_puts(area, 2)?;
-        self.budget()?.take(entry_cost(name) + INODE_COST)?;
+        self.take_space(area, entry_cost(name) + INODE_COST)?;
         self.count_put(area);
         self.gone(place.parent, name, Gone::File(remote.number));
         let order = self.made;
