@@ -3,12 +3,6 @@
 
 use std::fs;
 
-/// As many descriptors are looked at as a program may have open unless its limit is raised, four times.
-const DESCRIPTORS_MAX: usize = 4096;
-/// Which of a descriptor's flags say how it is open, and those of one that is only read.
-const ACCESS: u32 = libc::O_ACCMODE.unsigned_abs();
-const READS: u32 = libc::O_RDONLY.unsigned_abs();
-
 /// Signals that end a program, or that it wants to end its call: SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM.
 const ENDS: u64 = bit(1) | bit(2) | bit(3) | bit(9) | bit(15);
 
@@ -38,22 +32,6 @@ impl Caller {
         stat.is_some_and(|stat| is_killed(&stat))
     }
 
-    /// Whether it has a file open to be written: this one, of the file system with this device's number. `false` where that cannot be
-    /// seen: a kernel before 5.14, another user's process without root's rights, or a very great many descriptors.
-    pub fn writes(self, device: (u32, u32), ino: u64) -> bool {
-        let read = |what: &str| fs::read_to_string(format!("/proc/{}/{what}", self.0)).ok();
-        let Some(all) =
-            (self.0 != 0).then(|| fs::read_dir(format!("/proc/{}/fdinfo", self.0)).ok()).flatten()
-        else {
-            return false;
-        };
-        let open = all.take(DESCRIPTORS_MAX).filter_map(|one| fs::read_to_string(one.ok()?.path()).ok());
-        let mounts: Vec<String> = open.filter_map(|one| mount_if_written(&one, ino)).collect();
-        // What lies in a file system of its own is found without a question to that: it would be asked of this program.
-        !mounts.is_empty()
-            && read("mountinfo").is_some_and(|table| mounts.iter().any(|mount| is_of(&table, mount, device)))
-    }
-
     fn status(self) -> Option<String> {
         // 0: the kernel's own call, or a process that cannot be seen from here.
         (self.0 != 0).then(|| fs::read_to_string(format!("/proc/{}/status", self.0)).ok()).flatten()
@@ -67,21 +45,6 @@ fn is_signalled(status: &str) -> bool {
     };
     let signals = || Some((set("SigPnd:")? | set("ShdPnd:")?) & !set("SigBlk:")? & !set("SigIgn:")?);
     signals().is_some_and(|signals| signals & ENDS != 0)
-}
-
-/// The number of the mount that a descriptor leads into, if it writes a file of this number.
-fn mount_if_written(descriptor: &str, ino: u64) -> Option<String> {
-    let value = |name: &str| descriptor.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let writes = u32::from_str_radix(value("flags:")?, 8).ok()? & ACCESS != READS;
-    (writes && value("ino:")?.parse() == Ok(ino)).then(|| value("mnt_id:").map(str::to_owned))?
-}
-
-/// Whether a mount of this number, in a table of the kernel's, is of the file system with this device's number.
-fn is_of(table: &str, mount: &str, (major, minor): (u32, u32)) -> bool {
-    table.lines().any(|line| {
-        let mut fields = line.split(' ');
-        fields.next() == Some(mount) && fields.nth(1) == Some(format!("{major}:{minor}").as_str())
-    })
 }
 
 /// What waitpid(2) would give of it is the last field: its lowest seven bits are the signal.
@@ -116,22 +79,6 @@ mod tests {
         assert!(is_killed(&stat(9)) && is_killed(&stat(0x80 | 11)));
         assert!(!is_killed(&stat(0)) && !is_killed(&stat(1 << 8)) && !is_killed(""));
         assert!(!Caller(std::process::id()).is_killed());
-    }
-
-    #[test]
-    fn what_a_process_writes_is_seen_and_what_it_reads_or_has_closed_is_not() {
-        use std::os::linux::fs::MetadataExt as _;
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let known = file.as_file().metadata().unwrap();
-        let device = (rustix::fs::major(known.st_dev()), rustix::fs::minor(known.st_dev()));
-        let this = Caller(std::process::id());
-        let writes = |ino: u64| this.writes(device, ino);
-        assert!(writes(known.st_ino()) && !writes(u64::MAX), "{known:?}");
-        assert!(!this.writes((device.0, device.1 + 1), known.st_ino()));
-        let path = file.into_temp_path();
-        assert!(!writes(known.st_ino()));
-        let _read = fs::File::open(&path).unwrap();
-        assert!(!writes(known.st_ino()) && !Caller(0).writes(device, known.st_ino()));
     }
 
     #[test]

@@ -88,6 +88,25 @@ pub struct Call {
 }
 
 impl Call {
+    /// One that begins now, and may take this time.
+    pub fn new(id: u64, caller: Caller, is_last: bool, timeout: Duration) -> Call {
+        let begun = Instant::now();
+        let (deadline, control) = (begun + timeout, Control::new());
+        control.set_deadline(Some(deadline));
+        Call {
+            id,
+            caller,
+            begun,
+            deadline,
+            control,
+            interrupted: AtomicBool::new(false),
+            has_thread: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
+            is_last,
+            ends_file: Mutex::new(None),
+        }
+    }
+
     /// Its number.
     pub fn id(&self) -> u64 {
         self.id
@@ -169,24 +188,10 @@ impl Calls {
         work: impl FnOnce(&Call) -> Result<T> + Send + 'static,
         answer: impl FnOnce(R, T) + Send + 'static,
     ) {
-        let begun = Instant::now();
-        let deadline = begun + self.0.timeout;
         let reply = Arc::new(Mutex::new(Some(reply)));
         let mut state = self.0.state.lock();
         state.last += 1;
-        let call = Arc::new(Call {
-            id: state.last,
-            caller,
-            begun,
-            deadline,
-            control: Control::new(),
-            interrupted: AtomicBool::new(false),
-            has_thread: AtomicBool::new(false),
-            is_left: AtomicBool::new(false),
-            is_last,
-            ends_file: Mutex::new(None),
-        });
-        call.control.set_deadline(Some(deadline));
+        let call = Arc::new(Call::new(state.last, caller, is_last, self.0.timeout));
         let taken = reply.clone();
         let give_up = Box::new(move |errno| {
             if let Some(reply) = taken.lock().take() {

@@ -5,6 +5,7 @@ use crate::attributes::Look;
 use crate::calls::{Call, Calls, Reply as _};
 use crate::errno;
 use crate::handle::Handle;
+use crate::holders::Sought;
 use crate::shared::{Opened, Shared};
 use crate::tree::Tree;
 use crate::writer::Writer;
@@ -60,38 +61,6 @@ impl Folder {
                 Opened::File(_) | Opened::Folder(_) => Ok(()),
             },
             |reply, ()| reply.ok(),
-        );
-    }
-
-    /// Sets the time of what is written, or of what is there.
-    fn set_modified(
-        &self,
-        request: &Request,
-        ino: INodeNo,
-        handle: Option<FileHandle>,
-        time: SystemTime,
-        reply: ReplyAttr,
-    ) {
-        let (shared, shared2) = (self.shared.clone(), self.shared.clone());
-        self.calls.begin(
-            request,
-            reply,
-            move |call| {
-                let node = shared.tree.node(ino.0)?;
-                // Another thread's close may complete it meanwhile: then it has a name to go by.
-                if let Some(writer) = shared.writer_of(&node, handle)
-                    && let Some(stat) = writer.stat()
-                    && writer.set_modified(call, time)?
-                {
-                    shared.tree.written(&node);
-                    return Ok((node, stat.modified(time)));
-                }
-                let stat = shared.tree.set_modified(&node, time, call)?;
-                Ok((node, stat))
-            },
-            move |reply, (node, stat)| {
-                reply.attr(&shared2.tree.cache_time(), &shared2.look.of(node.ino, node.shape, &stat));
-            },
         );
     }
 }
@@ -163,7 +132,7 @@ impl Filesystem for Folder {
             };
             return self.calls.begin(request, reply, work, move |reply, (writer, node)| {
                 shared2.tree.written(&node);
-                reply.opened(shared2.add_writer(writer), WRITING);
+                reply.opened(shared2.add_writer(writer, node.ino), WRITING);
             });
         }
         self.calls.begin(
@@ -225,7 +194,7 @@ impl Filesystem for Folder {
                 shared2.tree.listings().changed(folder.ino, &name, Kind::Regular);
                 let stat = Stat::of_kind(Kind::Regular).size(0).modified(SystemTime::now());
                 let attributes = shared2.enter(&folder, &name, writer.descriptor().to_owned(), &stat);
-                let handle = shared2.add_writer(writer);
+                let handle = shared2.add_writer(writer, attributes.ino.0);
                 reply.created(&shared2.tree.cache_time(), &attributes, Generation(0), handle, WRITING);
             },
         );
@@ -275,34 +244,23 @@ impl Filesystem for Folder {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let Some(size) = size else {
-            return match modified {
-                Some(TimeOrNow::SpecificTime(time)) => self.set_modified(request, ino, handle, time, reply),
-                Some(TimeOrNow::Now) => self.set_modified(request, ino, handle, SystemTime::now(), reply),
-                None => self.getattr(request, ino, handle, reply),
-            };
-        };
+        let time = modified.map(|modified| match modified {
+            TimeOrNow::SpecificTime(time) => time,
+            TimeOrNow::Now => SystemTime::now(),
+        });
+        if size.is_none() && time.is_none() {
+            return self.getattr(request, ino, handle, reply);
+        }
         let (shared, shared2) = (self.shared.clone(), self.shared.clone());
         self.calls.begin(
             request,
             reply,
             move |call| {
                 let node = shared.tree.node(ino.0)?;
-                match shared.writer_of(&node, handle) {
-                    Some(writer) => writer.truncate(call, size)?,
-                    None => {
-                        let flags = if size == 0 { libc::O_WRONLY | libc::O_TRUNC } else { libc::O_WRONLY };
-                        let writer =
-                            Writer::open(&shared.tree, &node.descriptor, OpenFlags(flags), false, call)?;
-                        writer.truncate(call, size)?;
-                        writer.release(call)?;
-                    }
-                }
-                shared.tree.written(&node);
-                Ok(node)
+                let stat = shared.set(&node, handle, size, time, call)?;
+                Ok((node, stat))
             },
-            move |reply, node| {
-                let stat = Stat::of_kind(Kind::Regular).size(size).modified(SystemTime::now());
+            move |reply, (node, stat)| {
                 reply.attr(&shared2.tree.cache_time(), &shared2.look.of(node.ino, node.shape, &stat));
             },
         );
@@ -383,9 +341,10 @@ impl Filesystem for Folder {
     }
 
     fn flush(&self, request: &Request, ino: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        let device = self.device.clone();
+        let (device, shared) = (self.device.clone(), self.shared.clone());
         self.with_writer(request, handle, reply, move |writer, call| {
-            writer.close(call, || device.get().is_some_and(|device| call.caller().writes(*device, ino.0)))
+            let file = device.get().map(|device| Sought { device: *device, ino: ino.0 });
+            writer.close(call, file, || shared.others_of(writer))
         });
     }
 

@@ -9,6 +9,7 @@
 //! | `shared` | what they share: the tree, and what programs have open of it |
 //! | `calls` | threads for them; none lasts longer than it may, whatever a provider does |
 //! | `caller` | who waits for a call: its process, and whether a signal is to end it |
+//! | `holders`, `kcmp` | which processes have a file open to be written, and how often |
 //! | `tree` | from the kernel's numbers to descriptors, and what is known of them |
 //! | `names` | calls on names, none of which follows a link |
 //! | `listings`, `folders` | what folders were seen to hold; those that are in the mounted folder only |
@@ -23,6 +24,8 @@ mod errno;
 mod filesystem;
 mod folders;
 mod handle;
+mod holders;
+mod kcmp;
 mod listings;
 mod log;
 mod names;

@@ -5,12 +5,13 @@ use crate::calls::Call;
 use crate::handle::Handle;
 use crate::tree::{Entry, Node, Tree};
 use crate::writer::Writer;
-use fuser::{FileAttr, FileHandle};
+use fuser::{FileAttr, FileHandle, OpenFlags};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use vfs_core::{Code, Error, Result, Stat};
+use std::time::SystemTime;
+use vfs_core::{Code, Error, Kind, Result, Stat};
 
 /// The tree, what programs have open of it, and what they are told of it.
 pub struct Shared {
@@ -107,13 +108,114 @@ impl Shared {
         self.look.of(node.ino, node.shape, stat)
     }
 
-    /// Gives a writer its number.
-    pub fn add_writer(&self, writer: Writer) -> FileHandle {
+    /// How many others of a file's writers the program has open that opened this one.
+    pub fn others_of(&self, writer: &Writer) -> usize {
+        let opened = self.opened.lock();
+        let is_other = |opened: &&Opened| matches!(opened, Opened::Writer(other) if writer.is_beside(other));
+        opened.values().filter(is_other).count()
+    }
+
+    /// Sets the size of a file, its time, or both, and says what is known of it then.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn set(
+        &self,
+        node: &Node,
+        handle: Option<FileHandle>,
+        size: Option<u64>,
+        time: Option<SystemTime>,
+        call: &Call,
+    ) -> Result<Stat> {
+        let writer = self.writer_of(node, handle);
+        let Some(size) = size else { return self.set_time(node, writer.as_deref(), time, call) };
+        let set = |writer: &Writer| {
+            writer.truncate(call, size)?;
+            time.map_or(Ok(true), |time| writer.set_modified(call, time))
+        };
+        match writer {
+            Some(writer) => set(&writer)?,
+            None => {
+                let flags = if size == 0 { libc::O_WRONLY | libc::O_TRUNC } else { libc::O_WRONLY };
+                let writer = Writer::open(&self.tree, &node.descriptor, OpenFlags(flags), false, call)?;
+                set(&writer)?;
+                writer.release(call)?;
+                true
+            }
+        };
+        self.tree.written(node);
+        Ok(Stat::of_kind(Kind::Regular).size(size).modified(time.unwrap_or_else(SystemTime::now)))
+    }
+
+    /// Sets the time of what is written, or of what is there.
+    fn set_time(
+        &self,
+        node: &Node,
+        writer: Option<&Writer>,
+        time: Option<SystemTime>,
+        call: &Call,
+    ) -> Result<Stat> {
+        let Some(time) = time else { return self.tree.stat_of(node, None, call) };
+        // Another thread's close may complete it meanwhile: then it has a name to go by.
+        if let Some(writer) = writer
+            && let Some(stat) = writer.stat()
+            && writer.set_modified(call, time)?
+        {
+            self.tree.written(node);
+            return Ok(stat.modified(time));
+        }
+        self.tree.set_modified(node, time, call)
+    }
+
+    /// Gives a writer of the file with this inode its number.
+    pub fn add_writer(&self, mut writer: Writer, ino: u64) -> FileHandle {
+        writer.ino = ino;
         let writer = Arc::new(writer);
         let mut writing = self.writing.lock();
         writing.retain(|_, writer| writer.strong_count() > 0);
         writing.insert(writer.descriptor().to_owned(), Arc::downgrade(&writer));
         drop(writing);
         self.add(Opened::Writer(writer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::Caller;
+    use crate::tree::{ROOT, Top};
+    use std::time::Duration;
+    use vfs_core::{Configuration, OpenOptions, Registry};
+
+    /// Linux's own calls set one or the other; an NFS server that exports the folder sets both at once, of which the time was dropped.
+    #[test]
+    fn a_size_and_a_time_that_come_at_once_are_both_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = [zvfs_test_support::built()];
+        let configuration = Configuration::parse(&format!("provider-path = {paths:?}\n[provider.file]\n"));
+        let (registry, options) = (Registry::new(configuration.unwrap()), OpenOptions::default());
+        let top = Top::Folder(format!("file:{}", folder.path().display()));
+        let shared = Shared::new(Tree::new(top, registry, options, Duration::ZERO, true), Look::new(true));
+        let call = Call::new(1, Caller(0), false, Duration::from_secs(60));
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for (name, size, is_written) in [("cut", 3, false), ("emptied", 0, false), ("written", 3, true)] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "content").unwrap();
+            let root = shared.tree.node(ROOT).unwrap();
+            let (descriptor, stat) = shared.find(&root, name.as_bytes(), &call).unwrap();
+            let node = shared.tree.enter(&root, name.as_bytes(), descriptor, &stat);
+            let handle = is_written.then(|| {
+                let writer =
+                    Writer::open(&shared.tree, &node.descriptor, OpenFlags(libc::O_WRONLY), false, &call);
+                shared.add_writer(writer.unwrap(), node.ino)
+            });
+            let told = shared.set(&node, handle, Some(size), Some(time), &call).unwrap();
+            if let Some(Opened::Writer(writer)) = handle.and_then(|handle| shared.remove(handle)) {
+                writer.release(&call).unwrap();
+            }
+            let found = std::fs::metadata(path).unwrap();
+            assert_eq!((found.len(), found.modified().unwrap()), (size, time), "{name}");
+            assert_eq!((told.size, told.modified), (Some(size), Some(time)), "{name}");
+        }
     }
 }

@@ -1,15 +1,18 @@
 //! A file that is open for writing. It is complete when the program that opened it closes it: that close brings the COMMIT, and its
 //! error. The kernel says of each close, of every process that shares the file, but not which is the last; so what counts is whose it is.
-//! A program that a signal ended has not closed anything: its file is given up, and the old one stays.
+//! A program that closes it with nothing written, and has started another one that has it too, leaves that to it. One that a signal
+//! ended has not closed anything: its file is given up, and the old one stays.
 
 use crate::calls::Call;
 use crate::handle::{Turns, read_all};
+use crate::holders::{Moment, Sought};
 use crate::log;
 use crate::tree::Tree;
 use fuser::{OpenAccMode, OpenFlags as Asked};
 use parking_lot::Mutex;
 use std::io::SeekFrom;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::SystemTime;
 use vfs_core::{
     Capabilities, Code, Error, Finish, Flush, Kind, OpenFile, OpenFlags, OpenOptions, Result, Shown, Stat,
@@ -23,8 +26,14 @@ const APPEND: i32 = libc::O_APPEND;
 /// What a program writes.
 pub struct Writer {
     descriptor: String,
-    /// The process that opened it.
-    opener: Option<u32>,
+    /// Its inode's number, as programs see it.
+    pub ino: u64,
+    /// The process whose close counts: the one that opened it, or has it from that; 0: not known.
+    opener: AtomicU32,
+    /// That process has closed it.
+    is_closed: AtomicBool,
+    /// When it was opened.
+    since: Option<Moment>,
     /// Its size as long as it is open: whoever asks must not wait for a write.
     size: Mutex<Option<u64>>,
     /// The time that a program has given it, if nothing was written since.
@@ -95,7 +104,10 @@ impl Writer {
         };
         Ok(Writer {
             descriptor: descriptor.to_owned(),
-            opener: call.caller().process(),
+            ino: 0,
+            opener: AtomicU32::new(call.caller().process().unwrap_or(0)),
+            is_closed: AtomicBool::new(false),
+            since: Moment::now(),
             size: Mutex::new(Some(size)),
             modified: Mutex::new(None),
             state: Mutex::new(state),
@@ -216,36 +228,82 @@ impl Writer {
     /// # Errors
     /// The provider's.
     pub fn sync(&self, call: &Call) -> Result<()> {
-        let mut state = self.state.lock();
-        self.go_on(&state)?;
-        match &mut state.file {
-            Some((file, turns)) => turns.clone().during(call, || file.flush(Flush::Sync)),
-            None => Ok(()),
-        }
+        let mut held = self.state.lock();
+        let state = &mut *held;
+        self.go_on(state)?;
+        let Some((file, turns)) = &mut state.file else { return Ok(()) };
+        turns.during(call, || file.flush(Flush::Sync))?;
+        // Of what is written in place nothing is left to be said.
+        state.is_dirty &= !state.in_place;
+        Ok(())
     }
 
-    /// Some process closes it; `has_another`: whether that one still has it open to be written, under another number.
+    /// Whether another writer is of the same file, and the program that opened both has not closed that.
+    pub fn is_beside(&self, other: &Writer) -> bool {
+        let opener = |writer: &Writer| writer.opener.load(Ordering::SeqCst);
+        !std::ptr::eq(self, other)
+            && self.ino == other.ino
+            && opener(self) == opener(other)
+            && !other.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Some process closes it: `file`, as that sees it, of which the process that opened it has so many `others` open.
     ///
     /// # Errors
     /// It is not complete, and nothing of it is there: of this close, if it is the one that counts.
-    pub fn close(&self, call: &Call, has_another: impl FnOnce() -> bool) -> Result<()> {
+    pub fn close(&self, call: &Call, file: Option<Sought>, others: impl FnOnce() -> usize) -> Result<()> {
         let caller = call.caller();
         let mut state = self.state.lock();
         // Without knowing whose it is, each close counts.
-        let process = caller.process();
-        let counts = process.is_none() || self.opener.is_none() || process == self.opener;
-        if !counts || state.in_place {
+        let (process, opener) = (caller.process(), self.opener.load(Ordering::SeqCst));
+        if process.is_some_and(|process| opener != 0 && process != opener) {
             return self.go_on(&state);
         }
-        if caller.is_killed() {
+        if caller.is_killed() && !state.in_place {
             let text = format!("write {}: the program that wrote it was ended by a signal", self.shown());
             log::say(&text);
             self.give_up(&mut state, Error::new(Code::EIO, text));
             return Ok(());
         }
         self.go_on(&state)?;
+        let others = others();
+        let known = file.zip(process);
+        let found = known.and_then(|(file, process)| file.opened_by(process, others + 1));
         // A shell gives each of its own commands another number of a file that it has open, and closes that after it.
-        if !state.is_dirty || has_another() { Ok(()) } else { self.complete(&mut state, call) }
+        if found.is_some_and(|found| found > others) {
+            return Ok(());
+        }
+        if state.is_dirty {
+            self.is_closed.store(true, Ordering::SeqCst);
+            return if state.in_place {
+                self.settle(&mut state, call)
+            } else {
+                self.complete(&mut state, call)
+            };
+        }
+        // Nothing was written. Another program may have been started for that: one that cannot be seen, perhaps.
+        let (Some((file, _)), Some(_), Some(since)) = (known, found, &self.since) else { return Ok(()) };
+        if let Some(heir) = file.inherited_since(since) {
+            self.opener.store(heir, Ordering::SeqCst);
+            return Ok(());
+        }
+        self.is_closed.store(true, Ordering::SeqCst);
+        match &state.refused {
+            None if !state.in_place => self.complete(&mut state, call),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the provider say what became of what was written in place, which it may not have said yet.
+    fn settle(&self, state: &mut State, call: &Call) -> Result<()> {
+        let Some((file, turns)) = &mut state.file else { return Ok(()) };
+        match turns.clone().during(call, || file.flush(Flush::Sync)) {
+            // It has been taken; that it is durable as well was not asked for.
+            Err(error) if error.code() == Code::ENOTSUP => {}
+            done => done?,
+        }
+        state.is_dirty = false;
+        Ok(())
     }
 
     /// Nobody has it open any more.
