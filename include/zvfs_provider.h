@@ -536,7 +536,8 @@ typedef struct zvfs_folders {
 
 /* For a store that keeps the time of the last change and lets it be set: what `zvfs cp --preserve` and tar(1) over a mount need. Times
  * are nanoseconds since 1970-01-01 UTC, before that negative, never ZVFS_TIME_UNKNOWN. They are rounded down to what the store holds:
- * a microsecond, a second. One that it cannot hold at all is EOVERFLOW, never another time. */
+ * a microsecond, a second. One that it cannot hold at all is EOVERFLOW, never another time. A library of whose files none takes a time
+ * returns no table: a host that must keep times then says so before it opens anything. */
 #define ZVFS_EXT_TIMES "zvfs.times/1"
 typedef struct zvfs_times {
     uint64_t struct_size;

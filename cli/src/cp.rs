@@ -20,6 +20,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pace::Pace;
 use std::io::{self, IsTerminal};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use vfs_core::{Code, OpenFile, Registry, Result, below, last_name};
 
@@ -147,6 +148,7 @@ impl Cp {
             make_folders,
             pace: self.limit_rate.map(Pace::new),
             takes_no_times: AtomicBool::new(false),
+            needless: Mutex::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::options::Options;
 use crate::setup;
 use crate::watch::Watch;
 use clap::Args;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 /// Move files, from any provider to any other: copy each, and remove it once the target is complete
@@ -38,6 +39,7 @@ impl Mv {
             make_folders: true,
             pace: None,
             takes_no_times: AtomicBool::new(false),
+            needless: Mutex::default(),
         };
         let many = Many {
             recursive: false,

@@ -67,6 +67,8 @@ pub struct Info {
     pub supported_flags: OpenFlags,
     /// Which calls may overlap.
     pub threads: Threads,
+    /// Whether some of its files take times: it has `zvfs.times/1`. A host that needs that asks before it opens one.
+    pub times: bool,
 }
 
 impl Info {
@@ -81,6 +83,7 @@ impl Info {
             settings: Vec::new(),
             supported_flags: OpenFlags::READ,
             threads: Threads::PerFile,
+            times: true,
         }
     }
 
@@ -105,6 +108,12 @@ impl Info {
     /// Says which calls may overlap.
     pub fn threads(mut self, threads: Threads) -> Info {
         self.threads = threads;
+        self
+    }
+
+    /// Says that no file of it takes a time.
+    pub fn without_times(mut self) -> Info {
+        self.times = false;
         self
     }
 }

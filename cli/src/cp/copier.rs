@@ -10,11 +10,12 @@ use crate::cp::pace::Pace;
 use crate::cp::part::{Keep, Part};
 use crate::descriptors::Assigned;
 use crate::watch::Watch;
+use std::cmp::Reverse;
 use std::io::SeekFrom;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
-use times::{sets_no_time, with_preserve};
 use vfs_core::{
     Capabilities, Code, Error, Expected, Finish, Kind, OpenFile, OpenFlags, Placement, Registry, Result,
     Stat, copy, hole, parent, same_file,
@@ -34,6 +35,8 @@ pub struct Copier<'a> {
     pub pace: Option<Pace>,
     /// A file of the target takes no time, so that none there does.
     pub takes_no_times: AtomicBool,
+    /// Folders that were made for files which could not have their times.
+    pub needless: Mutex<Vec<String>>,
 }
 
 /// Both files of a copy, before the first byte.
@@ -84,6 +87,7 @@ impl<'a> Copier<'a> {
             if !is_new {
                 self.check_other(from, (&mut source, stat.as_ref()), to)?;
             }
+            self.check_times(&source, modified, to)?;
             // Before anything is cut off there.
             let prepare =
                 |source: &OpenFile, target: &mut OpenFile| self.keep_time(source, modified, to, target);
@@ -97,9 +101,7 @@ impl<'a> Copier<'a> {
                 is_same = !is_new && can_be_compared && self.has_all_of(from, stat.as_ref(), to)?;
                 if is_same { Err(one_file(from, to)) } else { Ok(()) }
             };
-            if self.takes_no_times.load(Ordering::Relaxed) {
-                return Err(sets_no_time(to).context(with_preserve(source.shown(), &to.shown())));
-            }
+            let may_be_left = self.times == Times::Kept && self.is_made_in_place(to);
             let mut made = Vec::new();
             let (mut target, placement) = match self.open_target(to, size, &mut guard, &mut made) {
                 Err(_) if is_same => return Ok((self.open_same(modified, to)?, Placement::default(), 0)),
@@ -111,7 +113,8 @@ impl<'a> Copier<'a> {
                 if placement.in_place().is_none() && !target.capabilities().contains(Capabilities::TIMES) {
                     self.takes_no_times.store(true, Ordering::Relaxed);
                 }
-                self.unmake(to, target, &made);
+                self.needless.lock().unwrap_or_else(PoisonError::into_inner).append(&mut made);
+                self.undo(to, target, may_be_left);
                 return Err(error);
             }
             // A standard stream, which has no name to be looked at.
@@ -239,21 +242,42 @@ impl<'a> Copier<'a> {
         }
     }
 
-    /// Removes the folders again that were made for a target which takes no time, as far as nobody has put something there.
-    fn unmake(&self, to: &Assigned<'_>, mut target: OpenFile, made: &[String]) {
-        if made.is_empty() {
-            return;
-        }
-        // What this leaves behind is told by what is found there.
+    /// Whether nothing has this name, and its open makes a file there that a DISCARD leaves.
+    fn is_made_in_place(&self, to: &Assigned<'_>) -> bool {
+        let how = to.open(OpenFlags::empty()).control(&self.watch.control(to.descriptor));
+        let is_whole = || {
+            let info = self.registry.info(to.descriptor, &how);
+            info.is_ok_and(|info| info.supported_flags.contains(OpenFlags::ATOMIC))
+        };
+        (self.in_place || !is_whole())
+            && self.registry.stat_name(to.descriptor, &how).is_err_and(|error| error.code() == Code::ENOENT)
+    }
+
+    /// Discards a target to which nothing was written, for another failure, which is the one to act on. `may_be_left`: it was made in its
+    /// place.
+    fn undo(&self, to: &Assigned<'_>, mut target: OpenFile, may_be_left: bool) {
+        // Waited for, so that its folder can be removed.
         let _ = target.finish(Finish::Discard);
         drop(target);
-        for folder in made.iter().rev() {
+        if !may_be_left {
+            return;
+        }
+        let how = to.open(OpenFlags::empty()).control(&self.watch.control(to.descriptor));
+        if self.registry.stat_name(to.descriptor, &how).is_ok_and(|there| there.size == Some(0)) {
+            let _ = self.registry.remove(to.descriptor, &how);
+        }
+    }
+
+    /// Removes the folders again that were made for files which could not have their times, as far as nothing is in them.
+    pub fn remove_needless(&self, to: &Assigned<'_>) {
+        let mut folders = mem::take(&mut *self.needless.lock().unwrap_or_else(PoisonError::into_inner));
+        // Each before the one that it is in, whoever made which first.
+        folders.sort_by_key(|folder| Reverse(folder.len()));
+        for folder in &folders {
             let how = to.open(OpenFlags::empty()).control(&self.watch.control(folder));
-            let removed = self.registry.remove_folder(folder, &how);
+            // What another file lies in stays.
+            let _ = self.registry.remove_folder(folder, &how);
             self.watch.forget(folder);
-            if removed.is_err() {
-                return;
-            }
         }
     }
 

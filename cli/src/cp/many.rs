@@ -114,19 +114,6 @@ impl Workers<'_> {
             let outcome = self.one(task).unwrap_or_else(|error| Outcome::Failed(watch.failure(error)));
             self.tally.add(&task.source, Some(&task.target), &outcome);
         };
-        let keeps_times = self.copier.times == Times::Kept;
-        if keeps_times && let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            // By itself: where times cannot be kept, nothing else is made.
-            work_on(task);
-        }
-        if !self.copier.takes_no_times.load(Ordering::Relaxed) {
-            for folder in &plan.empty {
-                if self.tally.has_ended() {
-                    return;
-                }
-                self.make(folder);
-            }
-        }
         let work = || {
             while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if self.tally.has_ended() {
@@ -145,7 +132,17 @@ impl Workers<'_> {
             }
             work();
         });
-        if keeps_times {
+        self.copier.remove_needless(self.target);
+        // Where no file could have its time, nothing else is made.
+        if !self.copier.takes_no_times.load(Ordering::Relaxed) {
+            for folder in &plan.empty {
+                if self.tally.has_ended() {
+                    return;
+                }
+                self.make(folder);
+            }
+        }
+        if self.copier.times == Times::Kept {
             // What is in a folder changes its time.
             plan.timed.iter().rev().for_each(|folder| self.keep_time(folder));
         }

@@ -21,7 +21,8 @@ impl Provider for HttpProvider {
         let info =
             Info::new("http", env!("CARGO_PKG_VERSION"), "objects of HTTP servers, over http and https")
                 .schemes(["http", "https"])
-                .supported_flags(flags);
+                .supported_flags(flags)
+                .without_times();
         settings::schema().into_iter().fold(info, Info::setting)
     }
 

@@ -28,6 +28,7 @@ impl Provider for Mem {
                     | OpenFlags::ATOMIC
                     | OpenFlags::PREALLOCATE,
             )
+            .without_times()
             .setting(
                 Setting::new("limit", SettingKind::Size, "bytes that all buffers together may hold")
                     .default_value("1g"),

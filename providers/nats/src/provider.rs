@@ -13,7 +13,8 @@ impl Provider for Nats {
         let info =
             Info::new("nats", env!("CARGO_PKG_VERSION"), "netpipes: named pipes between machines, over NATS")
                 .schemes(["nats", "netpipe", "opaque"])
-                .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL);
+                .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL)
+                .without_times();
         settings::schema().into_iter().fold(info, Info::setting)
     }
 

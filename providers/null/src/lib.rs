@@ -22,6 +22,7 @@ impl Provider for Null {
                     | OpenFlags::TRUNCATE
                     | OpenFlags::APPEND,
             )
+            .without_times()
     }
 
     fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {

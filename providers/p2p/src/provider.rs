@@ -16,7 +16,8 @@ impl Provider for P2p {
             "netpipes: named pipes between peers known by their keys",
         )
         .schemes(["p2p", "netpipe", "opaque"])
-        .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL);
+        .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL)
+        .without_times();
         settings::schema().into_iter().fold(info, Info::setting)
     }
 

@@ -13,7 +13,8 @@ impl Provider for Tcp {
         let info =
             Info::new("tcp", env!("CARGO_PKG_VERSION"), "netpipes: named pipes between machines, over TCP")
                 .schemes(["tcp", "netpipe", "opaque"])
-                .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL);
+                .supported_flags(OpenFlags::READ | OpenFlags::WRITE | OpenFlags::SEQUENTIAL)
+                .without_times();
         settings::schema().into_iter().fold(info, Info::setting)
     }
 

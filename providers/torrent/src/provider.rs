@@ -13,7 +13,8 @@ impl Provider for TorrentProvider {
         let info =
             Info::new("torrent", env!("CARGO_PKG_VERSION"), "files of torrents, fetched from their peers")
                 .schemes(["torrent", "magnet"])
-                .supported_flags(OpenFlags::READ | OpenFlags::SEQUENTIAL | OpenFlags::RANDOM);
+                .supported_flags(OpenFlags::READ | OpenFlags::SEQUENTIAL | OpenFlags::RANDOM)
+                .without_times();
         settings::schema().into_iter().fold(info, Info::setting)
     }
 

@@ -2,9 +2,11 @@
 
 use crate::support::{run, zvfs};
 use crate::{cp, tree};
+use std::collections::HashSet;
 use std::fs;
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, SystemTime};
-use zvfs_http_servers::{FaultServer, Object};
+use zvfs_http_servers::{Answer, FaultServer, Object};
 use zvfs_test_support::fifo;
 
 #[test]
@@ -96,6 +98,42 @@ fn preserve_is_refused_before_anything_is_written_where_it_cannot_be_kept() {
     assert!(!fs::exists(folder.at("copy")).unwrap());
     let done = cp(&["-p", "--json", &source, "null:"]);
     assert!(done.code == 95 && done.out().contains("`null:` sets no time"), "{done:?}");
+}
+
+/// Found: a server that empties its file at the PUT had lost it when the copy was refused.
+#[test]
+fn preserve_is_refused_before_a_server_hears_of_it() {
+    let folder = tree();
+    let server = FaultServer::http(|_, peer| peer.send(&Answer::new(404)));
+    for options in [["-p"].as_slice(), &["-p", "--in-place"], &["-rp"], &["-p", "-j1", "--json"]] {
+        let done = cp(&[options, &["-T", &folder.at("tree/a.txt"), &server.url("/a.txt")]].concat());
+        assert!(done.code == 95 && format!("{done:?}").contains("`http:` sets no time"), "{done:?}");
+    }
+    let done = cp(&["-rpT", &folder.at("tree"), &server.url("/tree")]);
+    done.failed(95, &["`http:` sets no time", "copied 0 files", "4 failed"]);
+    let uploads = server.requests().into_iter().filter(|request| request.method == "PUT").count();
+    assert_eq!(uploads, 0);
+}
+
+/// Found: the first file was copied by itself, however long that took.
+#[test]
+fn files_that_keep_their_times_are_copied_together_from_the_first() {
+    let folder = tree();
+    let (object, met) = (Object::new(1000), (Mutex::new(HashSet::new()), Condvar::new()));
+    // Nobody gets a file before both are asked for.
+    let server = FaultServer::http(move |request, peer| {
+        let (asked, more) = &met;
+        let mut asked = asked.lock().unwrap();
+        asked.insert(request.target.clone());
+        more.notify_all();
+        let long = Duration::from_secs(30);
+        let (asked, late) = more.wait_timeout_while(asked, long, |asked| asked.len() < 2).unwrap();
+        drop(asked);
+        peer.send(&if late.timed_out() { Answer::new(404) } else { object.answer(request) })
+    });
+    let copy = folder.at("copy/");
+    cp(&["-p", "-j2", &server.url("/one"), &server.url("/two"), &copy]).succeeded();
+    assert_eq!(time(&folder.at("copy/one")), time(&folder.at("copy/two")));
 }
 
 /// A review's finding: what the target had was cut off where it differed, and then the copy was refused.

@@ -11,9 +11,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
-use stores::{Store, ftp, s3, sftp, vsftpd};
+use stores::{Store, ftp, s3, sftp, sftp_at, vsftpd};
 use support::{Done, Folder, WASM_TOOLS, repository, run_long, under};
 use zvfs_engines::S3;
+use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::{Answer, FaultServer};
 use zvfs_test_support::have;
 
@@ -182,6 +183,30 @@ fn times_go_to_every_store_that_keeps_them_and_come_back() {
         }
         zvfs(&folder, &store, &["stat", &(store.descriptor)("new")]).failed(2, &[]);
     }
+}
+
+/// Found: an empty new file was left where the server refused to set its time.
+#[test]
+fn a_new_file_in_its_place_that_cannot_have_its_time_is_not_left() {
+    let Some(server) = SshServer::without_changes() else { return };
+    let folder = Folder::new();
+    let tree = tree(&folder);
+    let store = sftp_at(server);
+    let (at, one) = (&*store.descriptor, format!("{tree}/a"));
+    let refused = |options: &[&str], target: &str| {
+        let done = zvfs(&folder, &store, &[&["cp"], options, &[target]].concat());
+        assert!(done.code != 0 && done.stderr.contains("--preserve"), "{done:?}");
+    };
+    for options in [["-p"].as_slice(), &["-p", "--in-place"], &["-p", "--in-place", "--partial"]] {
+        refused(&[options, &[one.as_str()]].concat(), &at("new"));
+        zvfs(&folder, &store, &["stat", &at("new")]).failed(2, &[]);
+        refused(&[options, &["-r", tree.as_str()]].concat(), &at("made/"));
+        zvfs(&folder, &store, &["stat", &at("made")]).failed(2, &[]);
+    }
+    // What was there keeps what it had.
+    zvfs(&folder, &store, &["cp", &folder.write("old", ""), &at("there")]).succeeded();
+    refused(&["-p", "--in-place", &one], &at("there"));
+    zvfs(&folder, &store, &["stat", &at("there")]).succeeded();
 }
 
 #[test]

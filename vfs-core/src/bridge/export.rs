@@ -46,6 +46,7 @@ struct ExportedProvider {
     _settings: Box<[abi::Setting]>,
     _lists: (Box<[*const c_char]>, Box<[*const abi::Setting]>),
     rules: Rules,
+    times: bool,
 }
 
 // SAFETY: the raw pointers point into the struct's own heap blocks, which nobody changes after construction.
@@ -102,6 +103,7 @@ impl ExportedProvider {
             _settings: settings,
             _lists: (schemes, setting_list),
             rules,
+            times: info.times,
         }
     }
 }
@@ -240,7 +242,10 @@ extern_c! { by "the provider":
             abi::EXT_NAMESPACE => (&raw const NAMESPACE).cast(),
             abi::EXT_NAMES => (&raw const NAMES).cast(),
             abi::EXT_FOLDERS => (&raw const FOLDERS).cast(),
-            abi::EXT_TIMES => (&raw const TIMES).cast(),
+            abi::EXT_TIMES => match LIBRARY.get() {
+                Some(library) if library.times => (&raw const TIMES).cast(),
+                _ => ptr::null(),
+            },
             abi::EXT_FD => (&raw const FD).cast(),
             abi::EXT_SPLICE => (&raw const SPLICE).cast(),
             abi::EXT_POLL => (&raw const POLL).cast(),

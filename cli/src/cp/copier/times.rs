@@ -3,6 +3,7 @@
 use super::Copier;
 use crate::cp::plan::Task;
 use crate::descriptors::Assigned;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, OpenFile, OpenFlags, Result};
 
@@ -18,7 +19,35 @@ pub enum Times {
 }
 
 impl Copier<'_> {
-    /// Gives a target the time of its source, if it is to have that.
+    /// Makes sure, as far as that is known before anything is opened to be written, that a target can have the time of its source. Some
+    /// servers empty a file at once when it is opened.
+    ///
+    /// # Errors
+    /// ENOTSUP.
+    pub(super) fn check_times(
+        &self,
+        source: &OpenFile,
+        modified: Option<SystemTime>,
+        to: &Assigned<'_>,
+    ) -> Result<()> {
+        if self.times != Times::Kept {
+            return Ok(());
+        }
+        let how = to.open(OpenFlags::empty()).control(&self.watch.control(to.descriptor));
+        let checked = if modified.is_none() {
+            Err(Error::new(Code::ENOTSUP, "the source has no time to keep: copy it without that"))
+        } else if self.takes_no_times.load(Ordering::Relaxed) {
+            Err(sets_no_time(to))
+        } else if !self.registry.info(to.descriptor, &how)?.times {
+            self.takes_no_times.store(true, Ordering::Relaxed);
+            Err(sets_no_time(to))
+        } else {
+            Ok(())
+        };
+        checked.map_err(|error| error.context(with_preserve(source.shown(), &to.shown())))
+    }
+
+    /// Gives a target the time of its source, if it is to have that: what [`check_times`](Copier::check_times) has let pass.
     pub(super) fn keep_time(
         &self,
         source: &OpenFile,
@@ -27,19 +56,18 @@ impl Copier<'_> {
         target: &mut OpenFile,
     ) -> Result<()> {
         let takes_times = target.capabilities().contains(Capabilities::TIMES);
-        let refuse = |why: String| Err(Error::new(Code::ENOTSUP, why));
-        let kept = match (self.times, modified) {
-            (Times::Own, _) => return Ok(()),
-            (Times::KeptIfTaken, modified) => {
+        let Some(time) = modified else { return Ok(()) };
+        let kept = match self.times {
+            Times::Own => return Ok(()),
+            Times::KeptIfTaken => {
                 // What it does not hold, its own time stands for.
-                if let Some(time) = modified.filter(|_| takes_times) {
+                if takes_times {
                     let _ = target.set_modified(time);
                 }
                 return Ok(());
             }
-            (Times::Kept, None) => refuse("the source has no time to keep: copy it without that".to_owned()),
-            (Times::Kept, Some(_)) if !takes_times => Err(sets_no_time(to)),
-            (Times::Kept, Some(time)) => target.set_modified(time),
+            Times::Kept if !takes_times => Err(sets_no_time(to)),
+            Times::Kept => target.set_modified(time),
         };
         kept.map_err(|error| error.context(with_preserve(source.shown(), target.shown())))
     }
@@ -81,14 +109,14 @@ impl Copier<'_> {
     }
 }
 
-pub(super) fn sets_no_time(to: &Assigned<'_>) -> Error {
+fn sets_no_time(to: &Assigned<'_>) -> Error {
     let scheme = Descriptor::parse(to.descriptor).map(|descriptor| descriptor.scheme().to_owned());
     let scheme = scheme.unwrap_or_default();
     let text = format!("`{scheme}:` sets no time of this target: copy without that, or to another store");
     Error::new(Code::ENOTSUP, text)
 }
 
-pub(super) fn with_preserve(from: &str, to: &str) -> String {
+fn with_preserve(from: &str, to: &str) -> String {
     format!("copy {from} to {to} with --preserve")
 }
 

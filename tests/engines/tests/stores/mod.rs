@@ -60,7 +60,10 @@ pub fn vsftpd() -> Option<Store> {
 }
 
 pub fn sftp() -> Option<Store> {
-    let mut server = SshServer::openssh()?;
+    SshServer::openssh().map(sftp_at)
+}
+
+pub fn sftp_at(mut server: SshServer) -> Store {
     let section = format!(
         "[provider.sftp]\nsettings = {{ known-hosts = {:?}, key-file = {:?} }}",
         server.known_hosts(),
@@ -68,5 +71,5 @@ pub fn sftp() -> Option<Store> {
     );
     let at = server.sftp("");
     let descriptor = Box::new(move |name: &str| format!("{at}{name}"));
-    Some(Store { name: "sftp", section, descriptor, kill: Some(Box::new(move || server.end())) })
+    Store { name: "sftp", section, descriptor, kill: Some(Box::new(move || server.end())) }
 }

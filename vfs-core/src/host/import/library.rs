@@ -72,13 +72,15 @@ impl ImportedLibrary {
                 return Err(format!("no function {name}"));
             }
         }
+        let times = extension(&table, abi::EXT_TIMES)?;
+        info.times = times.is_some();
         Ok(ImportedLibrary {
             positional: extension(&table, abi::EXT_POSITIONAL)?,
             stat: extension(&table, abi::EXT_STAT)?,
             namespace: extension(&table, abi::EXT_NAMESPACE)?,
             names: extension(&table, abi::EXT_NAMES)?,
             folders: extension(&table, abi::EXT_FOLDERS)?,
-            times: extension(&table, abi::EXT_TIMES)?,
+            times,
             fd: extension(&table, abi::EXT_FD)?,
             splice: extension(&table, abi::EXT_SPLICE)?,
             poll: extension(&table, abi::EXT_POLL)?,

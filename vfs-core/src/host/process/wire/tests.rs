@@ -70,6 +70,7 @@ fn an_info_arrives_with_all_its_settings() {
         .schemes(["x", "y"])
         .supported_flags(OpenFlags::READ | OpenFlags::from_bits(1 << 40))
         .threads(Threads::PerLibrary)
+        .without_times()
         .setting(Setting::new("key", SettingKind::Text, "").secret().scope(Scope::OPEN).values(["a", "b"]))
         .setting(Setting::new("size", SettingKind::Size, "how much").default_value("4k").range(1..));
     assert_eq!(travelled(&info), info);
