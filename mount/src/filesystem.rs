@@ -50,7 +50,7 @@ impl Folder {
         request: &Request,
         handle: FileHandle,
         reply: ReplyEmpty,
-        work: impl FnOnce(&Writer, &Call) -> Result<()> + Send + 'static,
+        work: impl FnOnce(&Arc<Writer>, &Call) -> Result<()> + Send + 'static,
     ) {
         let shared = self.shared.clone();
         self.calls.begin(
@@ -128,7 +128,7 @@ impl Filesystem for Folder {
         if flags.acc_mode() != OpenAccMode::O_RDONLY {
             let work = move |call: &Call| {
                 let node = shared.tree.node(ino.0)?;
-                Ok((Writer::open(&shared.tree, &node.descriptor, flags, false, call)?, node))
+                Ok((shared.write(&node.descriptor, flags, false, call)?, node))
             };
             return self.calls.begin(request, reply, work, move |reply, (writer, node)| {
                 shared2.tree.written(&node);
@@ -188,7 +188,7 @@ impl Filesystem for Folder {
                 let folder = shared.tree.node(parent.0)?;
                 let descriptor = shared.tree.descriptor(&folder, &name)?;
                 shared.tree.refuse_link(&folder, &name, &descriptor, call)?;
-                Ok((Writer::open(&shared.tree, &descriptor, OpenFlags(flags), true, call)?, folder, name))
+                Ok((shared.write(&descriptor, OpenFlags(flags), true, call)?, folder, name))
             },
             move |reply, (writer, folder, name)| {
                 shared2.tree.listings().changed(folder.ino, &name, Kind::Regular);
@@ -222,7 +222,7 @@ impl Filesystem for Folder {
     }
 
     fn fsync(&self, request: &Request, _: INodeNo, handle: FileHandle, _: bool, reply: ReplyEmpty) {
-        self.with_writer(request, handle, reply, Writer::sync);
+        self.with_writer(request, handle, reply, |writer, call| writer.sync(call));
     }
 
     /// Sizes and times are a provider's to change, where it can. Modes and owners are let through, as cp -p and tar want it, and not kept.
@@ -343,6 +343,9 @@ impl Filesystem for Folder {
     fn flush(&self, request: &Request, ino: INodeNo, handle: FileHandle, _: LockOwner, reply: ReplyEmpty) {
         let (device, shared) = (self.device.clone(), self.shared.clone());
         self.with_writer(request, handle, reply, move |writer, call| {
+            if shared.is_shared(writer, handle) {
+                return writer.close_shared(call);
+            }
             let file = device.get().map(|device| Sought { device: *device, ino: ino.0 });
             writer.close(call, file, || shared.others_of(writer))
         });
@@ -358,9 +361,10 @@ impl Filesystem for Folder {
         _: bool,
         reply: ReplyEmpty,
     ) {
-        let closed = self.shared.remove(handle);
+        let (closed, shared) = (self.shared.remove(handle), self.shared.clone());
         // To close may take a provider's time.
         let work = move |call: &Call| match closed {
+            Some(Opened::Writer(writer)) if shared.is_shared(&writer, handle) => writer.close_shared(call),
             Some(Opened::Writer(writer)) => writer.release(call),
             closed => {
                 drop(closed);

@@ -13,7 +13,7 @@
 //! | `tree` | from the kernel's numbers to descriptors, and what is known of them |
 //! | `names` | calls on names, none of which follows a link |
 //! | `listings`, `folders` | what folders were seen to hold; those that are in the mounted folder only |
-//! | `handle`, `writer` | a file that is open for reading, for writing |
+//! | `handle`, `writer`, `opening` | a file that is open for reading, for writing, and how that is opened |
 //! | `attributes`, `errno`, `log` | what the kernel is told of a file, and of an error; what the user is |
 
 mod attributes;
@@ -29,6 +29,7 @@ mod kcmp;
 mod listings;
 mod log;
 mod names;
+mod opening;
 mod place;
 mod serve;
 mod shared;

@@ -134,13 +134,17 @@ impl Tree {
     /// # Errors
     /// The provider's.
     pub fn stat_of(&self, node: &Node, open: Option<Stat>, call: &Call) -> Result<Stat> {
-        let open = open.filter(|stat| stat.size.is_some() && !node.is_written());
-        if let Some(stat) = node.known().or(open) {
+        let open = open.filter(|stat| stat.size.is_some());
+        if let Some(stat) = node.known().or_else(|| open.clone().filter(|_| !node.is_written())) {
             return Ok(stat);
         }
         match self.listings().seen(node.parent, &node.name) {
             Seen::Current(stat) => Ok(stat),
-            _ => self.patiently(call, |options| self.registry().stat(&node.descriptor, options)),
+            _ => match self.patiently(call, |options| self.registry().stat(&node.descriptor, options)) {
+                // It was removed, and can be read on.
+                Err(error) if error.code() == Code::ENOENT => open.ok_or(error),
+                stat => stat,
+            },
         }
     }
 

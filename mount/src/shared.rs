@@ -20,6 +20,8 @@ pub struct Shared {
     opened: Mutex<HashMap<u64, Opened>>,
     /// What is being written, by descriptor: programs see it before its provider does.
     writing: Mutex<HashMap<String, Weak<Writer>>>,
+    /// What is being opened to be written, by descriptor.
+    turns: Mutex<HashMap<String, Weak<Mutex<()>>>>,
     last: AtomicU64,
 }
 
@@ -34,7 +36,8 @@ pub enum Opened {
 impl Shared {
     /// Of a tree of which nothing is open.
     pub fn new(tree: Tree, look: Look) -> Shared {
-        Shared { tree, look, opened: Mutex::default(), writing: Mutex::default(), last: AtomicU64::new(0) }
+        let (opened, writing, turns) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Shared { tree, look, opened, writing, turns, last: AtomicU64::new(0) }
     }
 
     /// Gives what was opened its number.
@@ -108,6 +111,43 @@ impl Shared {
         self.look.of(node.ino, node.shape, stat)
     }
 
+    /// Opens a file to be written, or makes one: by what writes it already, where that is possible.
+    ///
+    /// # Errors
+    /// Those of [`Writer::open`].
+    pub fn write(&self, descriptor: &str, asked: OpenFlags, makes: bool, call: &Call) -> Result<Arc<Writer>> {
+        let turn = self.turn(descriptor);
+        // Two programs that open it at once: the second one finds what the first one has opened.
+        let _turn = turn.lock();
+        let is_new = makes && asked.0 & libc::O_EXCL != 0;
+        if let Some(writer) = self.written(descriptor).filter(|writer| !is_new && writer.is_joined(asked)) {
+            return Ok(writer);
+        }
+        let writer = Arc::new(Writer::open(&self.tree, descriptor, asked, makes, call)?);
+        let mut writing = self.writing.lock();
+        writing.retain(|_, writer| writer.strong_count() > 0);
+        writing.insert(descriptor.to_owned(), Arc::downgrade(&writer));
+        Ok(writer)
+    }
+
+    /// What to hold while a file is opened to be written.
+    fn turn(&self, descriptor: &str) -> Arc<Mutex<()>> {
+        let mut turns = self.turns.lock();
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(descriptor).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::default();
+        turns.insert(descriptor.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+
+    /// Whether a writer is open under several numbers.
+    pub fn is_shared(&self, writer: &Arc<Writer>, but: FileHandle) -> bool {
+        let is_it = |opened: &Opened| matches!(opened, Opened::Writer(other) if Arc::ptr_eq(writer, other));
+        self.opened.lock().iter().any(|(number, opened)| *number != but.0 && is_it(opened))
+    }
+
     /// How many others of a file's writers the program has open that opened this one.
     pub fn others_of(&self, writer: &Writer) -> usize {
         let opened = self.opened.lock();
@@ -168,13 +208,8 @@ impl Shared {
     }
 
     /// Gives a writer of the file with this inode its number.
-    pub fn add_writer(&self, mut writer: Writer, ino: u64) -> FileHandle {
-        writer.ino = ino;
-        let writer = Arc::new(writer);
-        let mut writing = self.writing.lock();
-        writing.retain(|_, writer| writer.strong_count() > 0);
-        writing.insert(writer.descriptor().to_owned(), Arc::downgrade(&writer));
-        drop(writing);
+    pub fn add_writer(&self, writer: Arc<Writer>, ino: u64) -> FileHandle {
+        writer.has_number(ino);
         self.add(Opened::Writer(writer))
     }
 }
@@ -205,8 +240,7 @@ mod tests {
             let (descriptor, stat) = shared.find(&root, name.as_bytes(), &call).unwrap();
             let node = shared.tree.enter(&root, name.as_bytes(), descriptor, &stat);
             let handle = is_written.then(|| {
-                let writer =
-                    Writer::open(&shared.tree, &node.descriptor, OpenFlags(libc::O_WRONLY), false, &call);
+                let writer = shared.write(&node.descriptor, OpenFlags(libc::O_WRONLY), false, &call);
                 shared.add_writer(writer.unwrap(), node.ino)
             });
             let told = shared.set(&node, handle, Some(size), Some(time), &call).unwrap();

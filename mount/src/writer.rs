@@ -7,16 +7,15 @@ use crate::calls::Call;
 use crate::handle::{Turns, read_all};
 use crate::holders::{Moment, Sought};
 use crate::log;
+use crate::opening::{anew, appended, not_in_place};
 use crate::tree::Tree;
 use fuser::{OpenAccMode, OpenFlags as Asked};
 use parking_lot::Mutex;
 use std::io::SeekFrom;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
-use vfs_core::{
-    Capabilities, Code, Error, Finish, Flush, Kind, OpenFile, OpenFlags, OpenOptions, Result, Shown, Stat,
-};
+use vfs_core::{Capabilities, Code, Error, Finish, Flush, Kind, OpenFile, OpenFlags, Result, Shown, Stat};
 
 /// open(2)'s flags, as the kernel passes them on.
 const EXCLUSIVE: i32 = libc::O_EXCL;
@@ -27,15 +26,15 @@ const APPEND: i32 = libc::O_APPEND;
 pub struct Writer {
     descriptor: String,
     /// Its inode's number, as programs see it.
-    pub ino: u64,
+    ino: OnceLock<u64>,
     /// The process whose close counts: the one that opened it, or has it from that; 0: not known.
     opener: AtomicU32,
     /// That process has closed it.
     is_closed: AtomicBool,
     /// When it was opened.
     since: Option<Moment>,
-    /// Its size as long as it is open: whoever asks must not wait for a write.
-    size: Mutex<Option<u64>>,
+    /// Its size as long as it is open, and when it was changed: whoever asks must not wait for a write.
+    seen: Mutex<Option<(u64, SystemTime)>>,
     /// The time that a program has given it, if nothing was written since.
     modified: Mutex<Option<SystemTime>>,
     state: Mutex<State>,
@@ -73,22 +72,27 @@ impl Writer {
         let reads = asked.acc_mode() == OpenAccMode::O_RDWR;
         let appends = asked.0 & APPEND != 0;
         let direction = if reads { OpenFlags::READ | OpenFlags::WRITE } else { OpenFlags::WRITE };
-        let (file, in_place) = match is_anew {
-            true => anew(tree, descriptor, &options, asked.0 & EXCLUSIVE != 0 && makes, reads)?,
-            false => {
+        let appended = match makes && appends && asked.0 & TRUNCATE == 0 {
+            true => appended(tree, descriptor, &options, direction, asked.0 & EXCLUSIVE != 0)?,
+            false => None,
+        };
+        let is_anew = is_anew && appended.is_none();
+        let (mut file, in_place) = match appended {
+            Some(file) => (file, true),
+            None if is_anew => anew(tree, descriptor, &options, asked.0 & EXCLUSIVE != 0 && makes, reads)?,
+            None => {
                 let flags = if appends { direction | OpenFlags::APPEND } else { direction };
                 let opened = tree.registry().open(descriptor, &options.with_flags(flags));
                 (opened.map_err(|error| not_in_place(error, descriptor))?, true)
             }
         };
         call.opened();
-        let mut file = file;
         let can = file.capabilities();
-        let size = match is_anew {
-            true => 0,
-            false if can.contains(Capabilities::STAT) => file.stat()?.size.unwrap_or(0),
-            false => 0,
+        let stat = match is_anew {
+            false if can.contains(Capabilities::STAT) => file.stat()?,
+            _ => Stat::of_kind(Kind::Regular),
         };
+        let size = stat.size.unwrap_or(0);
         let turns = Turns::new(file.control().clone());
         let state = State {
             position: if appends { size } else { 0 },
@@ -104,11 +108,11 @@ impl Writer {
         };
         Ok(Writer {
             descriptor: descriptor.to_owned(),
-            ino: 0,
+            ino: OnceLock::new(),
             opener: AtomicU32::new(call.caller().process().unwrap_or(0)),
             is_closed: AtomicBool::new(false),
             since: Moment::now(),
-            size: Mutex::new(Some(size)),
+            seen: Mutex::new(Some((size, stat.modified.unwrap_or_else(SystemTime::now)))),
             modified: Mutex::new(None),
             state: Mutex::new(state),
         })
@@ -119,10 +123,32 @@ impl Writer {
         &self.descriptor
     }
 
+    /// Its inode has this number.
+    pub fn has_number(&self, ino: u64) {
+        self.ino.get_or_init(|| ino);
+    }
+
+    /// Whether whoever opens the file so can write it by this one, since a provider may let nobody else write it: it is open in place, and
+    /// for the same. From then on each close counts.
+    pub fn is_joined(&self, asked: Asked) -> bool {
+        let state = self.state.lock();
+        let joins = state.file.is_some()
+            && state.failed.is_none()
+            && (state.in_place || state.appends)
+            && asked.0 & TRUNCATE == 0
+            && (asked.0 & APPEND != 0) == state.appends
+            && (asked.acc_mode() == OpenAccMode::O_WRONLY || state.reads);
+        if joins {
+            self.opener.store(0, Ordering::SeqCst);
+        }
+        joins
+    }
+
     /// What is known of it while it is written; `None`: it is complete, or given up.
     pub fn stat(&self) -> Option<Stat> {
-        let stat = Stat::of_kind(Kind::Regular).size((*self.size.lock())?);
-        Some(self.modified.lock().iter().fold(stat, |stat, time| stat.modified(*time)))
+        let (size, changed) = (*self.seen.lock())?;
+        let time = self.modified.lock().unwrap_or(changed);
+        Some(Stat::of_kind(Kind::Regular).size(size).modified(time))
     }
 
     /// Writes at an offset.
@@ -146,7 +172,7 @@ impl Writer {
         result.map_err(|error| self.refused(state, error))?;
         state.is_dirty = true;
         state.size = state.size.max(offset + bytes.len() as u64);
-        *self.size.lock() = Some(state.size);
+        self.changed(state.size);
         Ok(bytes.len() as u32)
     }
 
@@ -188,10 +214,14 @@ impl Writer {
         }
         self.forget_time(state, call);
         let Some((file, turns)) = &mut state.file else { return Err(self.is_complete()) };
+        if !file.capabilities().contains(Capabilities::TRUNCATABLE) {
+            let text = format!("truncate {}: its provider sets no size of a file", self.shown());
+            return Err(self.refused(state, Error::new(Code::ENOTSUP, text)));
+        }
         let result = turns.during(call, || file.truncate(size));
         result.map_err(|error| self.refused(state, error))?;
         (state.size, state.is_dirty) = (size, true);
-        *self.size.lock() = Some(size);
+        self.changed(size);
         Ok(())
     }
 
@@ -214,6 +244,11 @@ impl Writer {
             }
         }
         Ok(true)
+    }
+
+    /// It has this size as of now.
+    fn changed(&self, size: u64) {
+        *self.seen.lock() = Some((size, SystemTime::now()));
     }
 
     /// It is about to be written: a time that it was given is no longer its own.
@@ -259,7 +294,7 @@ impl Writer {
         if process.is_some_and(|process| opener != 0 && process != opener) {
             return self.go_on(&state);
         }
-        if caller.is_killed() && !state.in_place {
+        if caller.is_killed() && !state.in_place && !state.appends {
             let text = format!("write {}: the program that wrote it was ended by a signal", self.shown());
             log::say(&text);
             self.give_up(&mut state, Error::new(Code::EIO, text));
@@ -275,11 +310,7 @@ impl Writer {
         }
         if state.is_dirty {
             self.is_closed.store(true, Ordering::SeqCst);
-            return if state.in_place {
-                self.settle(&mut state, call)
-            } else {
-                self.complete(&mut state, call)
-            };
+            return if state.in_place { settle(&mut state, call) } else { self.complete(&mut state, call) };
         }
         // Nothing was written. Another program may have been started for that: one that cannot be seen, perhaps.
         let (Some((file, _)), Some(_), Some(since)) = (known, found, &self.since) else { return Ok(()) };
@@ -294,16 +325,14 @@ impl Writer {
         }
     }
 
-    /// Has the provider say what became of what was written in place, which it may not have said yet.
-    fn settle(&self, state: &mut State, call: &Call) -> Result<()> {
-        let Some((file, turns)) = &mut state.file else { return Ok(()) };
-        match turns.clone().during(call, || file.flush(Flush::Sync)) {
-            // It has been taken; that it is durable as well was not asked for.
-            Err(error) if error.code() == Code::ENOTSUP => {}
-            done => done?,
-        }
-        state.is_dirty = false;
-        Ok(())
+    /// One of several that share it closes it, or has closed it.
+    ///
+    /// # Errors
+    /// The provider's.
+    pub fn close_shared(&self, call: &Call) -> Result<()> {
+        let mut state = self.state.lock();
+        self.go_on(&state)?;
+        settle(&mut state, call)
     }
 
     /// Nobody has it open any more.
@@ -343,16 +372,18 @@ impl Writer {
         let Some((mut file, turns)) = state.file.take() else { return Ok(()) };
         state.is_dirty = false;
         let done = turns.during(call, || file.finish(Finish::Commit));
-        *self.size.lock() = None;
+        *self.seen.lock() = None;
         done.inspect_err(|error| state.failed = Some(again(error)))
     }
 
     /// A call failed. Of what is only to appear as a whole nothing does then, since a part is missing; unless it is empty, and the program
     /// goes on in another way.
     fn refused(&self, state: &mut State, error: Error) -> Error {
-        if !state.in_place && state.is_dirty {
+        if state.in_place || state.appends {
+            // What is there stays.
+        } else if state.is_dirty {
             self.give_up(state, again(&error));
-        } else if !state.in_place {
+        } else {
             state.refused = Some(again(&error));
         }
         error
@@ -363,7 +394,7 @@ impl Writer {
             // What it says is of no use to anybody: the file was to leave nothing.
             let _ = file.finish(Finish::Discard);
         }
-        *self.size.lock() = None;
+        *self.seen.lock() = None;
         state.failed = Some(why);
     }
 
@@ -373,12 +404,13 @@ impl Writer {
         let options = tree.options(call).with_flags(direction);
         let file = tree.registry().open(&self.descriptor, &options).map_err(|_| self.is_complete())?;
         call.opened();
-        if !file.capabilities().intersects(Capabilities::POSITIONAL_WRITE | Capabilities::SEEKABLE) {
+        let anywhere = Capabilities::POSITIONAL_WRITE | Capabilities::SEEKABLE;
+        if !state.appends && !file.capabilities().intersects(anywhere) {
             return Err(self.is_complete());
         }
         let turns = Turns::new(file.control().clone());
         (state.file, state.position) = (Some((file, turns)), 0);
-        *self.size.lock() = Some(state.size);
+        self.changed(state.size);
         Ok(())
     }
 
@@ -399,54 +431,24 @@ impl Writer {
     }
 }
 
+/// Has the provider say what became of what was written in place, which it may not have said yet.
+fn settle(state: &mut State, call: &Call) -> Result<()> {
+    let Some((file, turns)) = state.file.as_mut().filter(|_| state.is_dirty) else { return Ok(()) };
+    match turns.during(call, || file.flush(Flush::Sync)) {
+        // It has been taken; that it is durable as well was not asked for.
+        Err(error) if error.code() == Code::ENOTSUP => {}
+        done => done?,
+    }
+    state.is_dirty = false;
+    Ok(())
+}
+
 /// Gives a file whose provider was given a time the present one.
 fn renew_time(state: &mut State, call: &Call) {
     if let Some((file, turns)) = state.file.as_mut().filter(|_| state.is_timed) {
         // A store that is told with the first bytes refuses it after them, and has been told before them.
         let _ = turns.during(call, || file.set_modified(SystemTime::now()));
     }
-}
-
-/// Opens a file to be written from its start; whether it changes as it is written.
-fn anew(
-    tree: &Tree,
-    descriptor: &str,
-    options: &OpenOptions,
-    exclusive: bool,
-    reads: bool,
-) -> Result<(OpenFile, bool)> {
-    let registry = tree.registry();
-    let supported = registry.info(descriptor, options)?.supported_flags;
-    if reads {
-        let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE;
-        let flags = if exclusive { flags | OpenFlags::EXCLUSIVE } else { flags };
-        let both = OpenFlags::READ | OpenFlags::WRITE | (flags & supported);
-        match registry.open(descriptor, &options.clone().with_flags(both)) {
-            Err(error) if matches!(error.code(), Code::ENOTSUP | Code::EBADF | Code::EINVAL) => {}
-            opened => return Ok((opened?, true)),
-        }
-    }
-    if exclusive && supported.contains(OpenFlags::EXCLUSIVE) {
-        let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
-        let whole = flags | (OpenFlags::ATOMIC & supported);
-        let file = registry.open(descriptor, &options.clone().with_flags(whole))?;
-        return Ok((file, !supported.contains(OpenFlags::ATOMIC)));
-    }
-    let (mut file, mut placement) = registry.create(descriptor, options, None)?;
-    placement.begin(&mut file)?;
-    Ok((file, placement.in_place().is_some()))
-}
-
-/// What a user can do about a file that its provider does not change in place.
-fn not_in_place(error: Error, descriptor: &str) -> Error {
-    if error.code() != Code::ENOTSUP {
-        return error;
-    }
-    let text = format!(
-        "write {} in place: its provider only writes a file anew: copy it elsewhere, change the copy, and copy that over it",
-        Shown(descriptor)
-    );
-    Error::new(Code::ENOTSUP, text)
 }
 
 fn write_at(file: &mut OpenFile, position: &mut u64, bytes: &[u8], offset: u64) -> Result<()> {

@@ -116,6 +116,10 @@ fn a_file_that_a_program_opened_twice_is_complete_at_each_of_its_closes() {
     assert_eq!(bucket.get("twice").as_deref(), Some("first"));
     program.succeeds("os.close(b)");
     assert_eq!(bucket.get("twice").as_deref(), Some("second"));
+    program.succeeds("a = new('twice'); b = new('twice'); os.write(b, b'3'); os.write(a, b'4'); os.close(b)");
+    assert_eq!(bucket.get("twice").as_deref(), Some("3"));
+    program.succeeds("os.close(a)");
+    assert_eq!(bucket.get("twice").as_deref(), Some("4"));
 
     program.succeeds("a = new('never'); b = new('never'); os.write(a, b'first'); os.write(b, b'second')");
     bucket.lose_server();
@@ -175,11 +179,8 @@ fn a_close_says_what_became_of_what_was_changed_in_place() {
     }
     let Some(server) = SshServer::openssh() else { return };
     std::fs::write(server.root().join("file"), "0123456789").unwrap();
-    let (known_hosts, key_file) = (server.known_hosts(), server.key_file());
-    let settings = format!("known-hosts = {known_hosts:?}, key-file = {key_file:?}");
     let (config, at) = (tempdir().unwrap(), tempdir().unwrap());
-    let command = configured(config.path(), "sftp", &settings, &["--write", "--timeout", "5s"]);
-    let mounted = Mounted::by(command, at.path(), &server.sftp_of(&server.root()));
+    let mounted = Mounted::sftp(&server, config.path(), at.path(), &["--write", "--timeout", "5s"]);
     let mut program = Told::within(mounted.path());
     program.succeeds("a = os.open('file', os.O_WRONLY); os.pwrite(a, b'xy', 4); os.close(a)");
     assert_eq!(std::fs::read(server.root().join("file")).unwrap(), b"0123xy6789");

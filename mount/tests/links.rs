@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use support::{Mounted, can_mount, configured, program, succeeds};
+use support::{Mounted, can_mount, program, succeeds};
 use tempfile::{TempDir, tempdir};
 use zvfs_engines::ssh::SshServer;
 use zvfs_test_support::{have, run};
@@ -107,11 +107,9 @@ fn no_link_of_an_sftp_server_is_followed() {
     }
     let Some(server) = SshServer::openssh() else { return };
     let outside = plant(&server.root());
-    let (known_hosts, key_file) = (server.known_hosts(), server.key_file());
-    let settings = format!("known-hosts = {known_hosts:?}, key-file = {key_file:?}");
     let (config, at) = (tempdir().unwrap(), tempdir().unwrap());
-    let command = configured(config.path(), "sftp", &settings, &["--write", "--cache-time", "0ms"]);
-    let mounted = Mounted::by(command, at.path(), &server.sftp_of(&server.root()));
+    let options = ["--write", "--cache-time", "0ms"];
+    let mounted = Mounted::sftp(&server, config.path(), at.path(), &options);
     // Found: a time that SFTP has not was an error, which made cp -p and tar fail.
     let old = outside.path().join("of-1965");
     fs::write(&old, "content").unwrap();

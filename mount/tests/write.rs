@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 use support::{Mounted, can_mount, program, succeeds};
 use tempfile::tempdir;
+use zvfs_engines::ssh::SshServer;
 use zvfs_test_support::{eventually, have};
 
 #[test]
@@ -132,7 +133,7 @@ fn a_file_that_is_written_after_it_was_given_a_time_has_a_new_one() {
 
 #[test]
 fn a_file_is_not_seen_before_it_is_complete_and_never_of_a_program_that_is_killed() {
-    if !can_mount() || !have(&["sh", "cat"]) {
+    if !can_mount() || !have(&["sh", "bash", "cat"]) {
         return;
     }
     let tree = tempdir().unwrap();
@@ -182,6 +183,77 @@ fn a_file_is_changed_in_the_middle_where_its_provider_can() {
     let sum = succeeds(program("sqlite3", &[]).arg(mounted.path().join("new.db")).arg(table));
     assert_eq!(sum.stdout, b"30\n");
     mounted.unmount();
+}
+
+/// Found: a new file that a program appends to, such as a log, was not there before the program closed it, for whoever wanted to read it or
+/// append to it too; and when the program was ended, as by `kill`, all of it was dropped.
+fn what_is_appended_is_there_at_once_and_stays(mounted: &Mounted, tree: &Path) {
+    let script = "exec 3>> log; echo one >&3; (echo two >> log); cat log; echo three >&3; kill -TERM $$";
+    let done = program("sh", &["-c", script]).current_dir(mounted.path()).output().unwrap();
+    assert_eq!((done.stdout.as_slice(), done.stderr.as_slice()), (&b"one\ntwo\n"[..], &b""[..]), "{done:?}");
+    assert!(!done.status.success());
+    eventually("all of it is there", || {
+        fs::read(tree.join("log")).is_ok_and(|log| log == b"one\ntwo\nthree\n")
+    });
+    let many = "for n in 1 2 3 4 5 6 7 8 9 10; do echo line >> many || exit 1; done";
+    let many = format!("({many}) & one=$!; ({many}) & wait $one && wait $!");
+    succeeds(program("bash", &["-c", &many]).current_dir(mounted.path()));
+    assert_eq!(fs::read_to_string(tree.join("many")).unwrap(), "line\n".repeat(20));
+    // Only what is new is made exclusively.
+    let new = || File::options().append(true).create_new(true).open(mounted.path().join("log"));
+    assert_eq!(new().unwrap_err().raw_os_error(), Some(17));
+}
+
+/// Found: its status was asked for by its name, which was gone.
+fn what_is_open_and_removed_is_read_on(mounted: &Mounted) {
+    let path = mounted.path().join("removed");
+    fs::write(&path, "content").unwrap();
+    let mut open = File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(open.metadata().unwrap().len(), 7);
+    let mut content = String::new();
+    open.read_to_string(&mut content).unwrap();
+    assert_eq!(content, "content");
+}
+
+/// Found: it was the mount's own.
+fn what_is_being_written_has_the_time_of_its_last_write(mounted: &Mounted) {
+    let (path, began) = (mounted.path().join("made"), SystemTime::now());
+    let mut made = File::create(&path).unwrap();
+    let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+    let created = modified();
+    assert!(created >= began, "{created:?} {began:?}");
+    made.write_all(b"content").unwrap();
+    assert!(modified() > created);
+}
+
+fn behaves_as_a_folder(mounted: Mounted, tree: &Path) {
+    what_is_appended_is_there_at_once_and_stays(&mounted, tree);
+    what_is_open_and_removed_is_read_on(&mounted);
+    what_is_being_written_has_the_time_of_its_last_write(&mounted);
+    mounted.unmount();
+}
+
+/// Of what programs expect of any folder.
+const OPTIONS: [&str; 3] = ["--write", "--cache-time", "0ms"];
+
+#[test]
+fn a_folder_of_files_behaves_as_a_folder() {
+    if !can_mount() || !have(&["sh", "bash", "cat"]) {
+        return;
+    }
+    let tree = tempdir().unwrap();
+    behaves_as_a_folder(Mounted::of(&tree.path().to_string_lossy(), &OPTIONS), tree.path());
+}
+
+#[test]
+fn a_folder_of_an_sftp_server_behaves_as_a_folder() {
+    if !can_mount() || !have(&["sh", "bash", "cat"]) {
+        return;
+    }
+    let Some(server) = SshServer::openssh() else { return };
+    let (config, at) = (tempdir().unwrap(), tempdir().unwrap());
+    behaves_as_a_folder(Mounted::sftp(&server, config.path(), at.path(), &OPTIONS), &server.root());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 use tempfile::TempDir;
+use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::{FaultServer, Object};
 use zvfs_test_support::{LIMIT, built, collect, ends, eventually, find, have, skip, succeeded};
 
@@ -107,6 +108,14 @@ impl Mounted {
             is_mounted(&mounted.at)
         });
         mounted
+    }
+
+    /// Mounts an SSH server's folder on `at`; the operator's file goes into `config`.
+    #[track_caller]
+    pub fn sftp(server: &SshServer, config: &Path, at: &Path, options: &[&str]) -> Mounted {
+        let (known_hosts, key_file) = (server.known_hosts(), server.key_file());
+        let settings = format!("known-hosts = {known_hosts:?}, key-file = {key_file:?}");
+        Mounted::by(configured(config, "sftp", &settings, options), at, &server.sftp_of(&server.root()))
     }
 
     /// The folder.
