@@ -1,7 +1,9 @@
 //! An instance's way to servers: sessions, kept or begun anew.
 
+mod asked;
 mod pool;
 
+use crate::client::asked::Asked;
 use crate::client::pool::Pool;
 use crate::session::Session;
 use crate::settings::{Config, Security, Tuning};
@@ -10,7 +12,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::RwLock;
 use tokio::time::timeout;
 use vfs_core::{Code, Result, Settings, written_duration};
 use zvfs_net::failure::{Attempt, Failure};
@@ -29,8 +31,8 @@ pub struct Client {
     dialler: Dialler,
     tls: Tls,
     pool: Pool,
-    /// The account whose server has last set the time of a file that was being uploaded.
-    sets_times: Mutex<Option<Account>>,
+    /// What uploads know of times.
+    asked: Asked,
     /// Read-locked by what has to be done before the instance ends.
     duties: Arc<RwLock<()>>,
 }
@@ -48,7 +50,7 @@ impl Client {
             tls: Tls::new(settings, &[])?,
             pool: Pool::new(config.sessions),
             config,
-            sets_times: Mutex::default(),
+            asked: Asked::default(),
             duties: Arc::default(),
         })
     }
@@ -58,9 +60,9 @@ impl Client {
         &self.config
     }
 
-    /// The account whose server has last set the time of a file that was being uploaded.
-    pub fn sets_times(&self) -> &Mutex<Option<Account>> {
-        &self.sets_times
+    /// What uploads know of times.
+    pub fn asked(&self) -> &Asked {
+        &self.asked
     }
 
     /// Where everything runs.

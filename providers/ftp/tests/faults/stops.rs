@@ -3,8 +3,8 @@
 use crate::common::*;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_conformance::stops;
 use zvfs_engines::ftp::{Act, Command, FaultServer, Peer};
@@ -116,6 +116,52 @@ fn while_an_upload_is_not_confirmed() {
             file.finish(Finish::Commit)
         });
     }
+}
+
+/// A server that lists MFMT and greets so many sessions. `sets`: it answers MFMT.
+fn greeting(count: usize, sets: bool) -> FaultServer {
+    let greeted = AtomicUsize::new(0);
+    FaultServer::new(move |command, peer| match command.verb.as_str() {
+        "" if greeted.fetch_add(1, Ordering::Relaxed) >= count => peer.stall(),
+        "FEAT" => peer.reply("211-features\r\n EPSV\r\n SIZE\r\n MFMT\r\n211 end").map(|()| Act::Done),
+        "MFMT" if sets => peer.reply("213 set").map(|()| Act::Done),
+        "MFMT" => peer.stall(),
+        _ => Ok(Act::Usual),
+    })
+}
+
+#[test]
+fn while_a_server_is_asked_for_a_time() {
+    let server = greeting(usize::MAX, false);
+    let (registry, descriptor) = (registry(PATIENT), server.ftp("new"));
+    stops(move |control, open| {
+        let file = open.insert(registry.open(&descriptor, &OpenOptions::new(UPLOAD).control(control))?);
+        file.set_modified(SystemTime::now())
+    });
+}
+
+/// Found: all uploads waited while one asked a server that said nothing, and then asked it again, each for the connect-timeout.
+#[test]
+fn a_server_that_does_not_say_whether_it_sets_times_holds_up_no_upload_for_long() {
+    const COUNT: usize = 8;
+    let server = greeting(COUNT, true);
+    let registry = registry(PATIENT);
+    let open = |number| {
+        let (registry, descriptor) = (registry.clone(), server.ftp(&format!("f{number}")));
+        within(SLACK, move || registry.open(&descriptor, &OpenOptions::new(UPLOAD)).unwrap())
+    };
+    // Each has a session of its own.
+    let files: Vec<_> = (0..COUNT).map(open).collect();
+    let ends = files.into_iter().map(|mut file| {
+        in_thread(move || {
+            file.set_modified(SystemTime::now())?;
+            file.write_all(b"content")?;
+            file.finish(Finish::Commit)
+        })
+    });
+    let ends: Vec<_> = ends.collect();
+    within(SLACK, move || ends.into_iter().for_each(|end| end.recv().unwrap().unwrap()));
+    assert_eq!((server.sessions(), server.count("MFMT"), server.names().len()), (COUNT + 1, COUNT, COUNT));
 }
 
 /// A COMMIT that ran out of time may be repeated.
