@@ -16,7 +16,7 @@ pub struct Asked {
 
 impl Asked {
     /// Waits until nobody asks; whoever has what this returns does.
-    pub async fn turn(&self) -> TurnHeld<'_> {
+    pub async fn turn(&self) -> TurnHeld<'_, ()> {
         self.turn.lock().await
     }
 
