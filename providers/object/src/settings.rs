@@ -15,6 +15,8 @@ const TIME_LEAST: i64 = 1_000_000;
 const PART: std::ops::RangeInclusive<i64> = (5 << 20)..=(4000 << 20);
 /// More at once would be an attack on somebody.
 const PARALLEL: std::ops::RangeInclusive<i64> = 1..=64;
+/// No store takes more in one request than a part may have.
+const AT_ONCE: std::ops::RangeInclusive<i64> = 0..=*PART.end();
 
 /// What an operator, and each open, may set.
 pub fn schema() -> Vec<Setting> {
@@ -55,6 +57,14 @@ pub fn schema() -> Vec<Setting> {
             "ranges or parts of one file that are under way at once; memory: one more than this, times `part-size`",
         )
         .range(PARALLEL)
+        .scope(both),
+        Setting::new(
+            "put-size",
+            SettingKind::Size,
+            "bytes of an object that is sent as one request, from memory, if its size is known when it is opened; a larger one goes in parts, and what fits into a part is always one request",
+        )
+        .range(AT_ONCE)
+        .default_value("64m")
         .scope(both),
         number("connections", "8", "idle connections to keep open, in total; 0: none").range(0..=10_000),
         time("connect-timeout", "15s", "how long a connection may take: name look-up, TCP and TLS together"),
@@ -142,6 +152,8 @@ pub struct Tuning {
     pub part_size: usize,
     /// Of them at once.
     pub parallel: usize,
+    /// Bytes of an object of known size that is sent as one request.
+    pub put_size: usize,
 }
 
 impl Config {
@@ -169,7 +181,7 @@ impl Config {
                 retry_delay: time("retry-delay"),
                 retry_delay_max: time("retry-delay-max"),
             },
-            tuning: Tuning { part_size: 8 << 20, parallel: 4 }.with(settings),
+            tuning: Tuning { part_size: 8 << 20, parallel: 4, put_size: 64 << 20 }.with(settings),
         })
     }
 }
@@ -178,9 +190,10 @@ impl Tuning {
     /// Lays settings over these; what they don't say stays.
     #[must_use]
     pub fn with(self, settings: &Settings) -> Tuning {
-        let part_size = settings.size("part-size").and_then(|size| usize::try_from(size).ok());
+        let size = |name: &str| settings.size(name).and_then(|size| usize::try_from(size).ok());
         Tuning {
-            part_size: part_size.unwrap_or(self.part_size),
+            part_size: size("part-size").unwrap_or(self.part_size),
+            put_size: size("put-size").unwrap_or(self.put_size),
             parallel: number(settings, "parallel").unwrap_or(self.parallel),
         }
     }
@@ -231,7 +244,7 @@ mod tests {
     fn defaults_are_those_of_the_schema() {
         let config = config(&[]).unwrap();
         assert_eq!((config.kind, config.addressing, config.endpoint), (Kind::S3, Addressing::Auto, None));
-        assert_eq!(config.tuning, Tuning { part_size: 8 << 20, parallel: 4 });
+        assert_eq!(config.tuning, Tuning { part_size: 8 << 20, parallel: 4, put_size: 64 << 20 });
         assert_eq!((config.connections, config.patience.retries), (8, 5));
         assert_eq!(config.patience.first_byte, Duration::from_secs(60));
     }
@@ -241,7 +254,10 @@ mod tests {
         let config = config(&[("part-size", "16m")]).unwrap();
         let open = [("parallel".to_owned(), "2".to_owned())];
         let open = Settings::check(&schema(), Scope::OPEN, &open).unwrap();
-        assert_eq!(config.tuning.with(&open), Tuning { part_size: 16 << 20, parallel: 2 });
+        assert_eq!(
+            config.tuning.with(&open),
+            Tuning { part_size: 16 << 20, parallel: 2, put_size: 64 << 20 }
+        );
     }
 
     #[test]
@@ -255,6 +271,7 @@ mod tests {
             ("addressing", "dns"),
             ("region", "eu/west"),
             ("part-size", "4m"),
+            ("put-size", "5g"),
             ("parallel", "0"),
             ("stall-timeout", "0s"),
             ("retry-delay", "0s"),

@@ -1,5 +1,5 @@
-//! An object open for writing. The store sees it at COMMIT: as one request if it fits into a part, else as the parts that were
-//! sent meanwhile, completed.
+//! An object open for writing. The store sees it at COMMIT: as one request if it fits into a part, or is known to be small enough, else as
+//! the parts that were sent meanwhile, completed.
 
 mod cleanup;
 mod upload;
@@ -52,6 +52,8 @@ pub struct Writer {
     /// What it has beside its bytes: the time that it was given.
     attributes: Attributes,
     takes_times: bool,
+    /// What goes as one request.
+    at_once: usize,
     /// The part that is being filled.
     part: Vec<u8>,
     /// `None`: all of it is in `part` so far.
@@ -85,10 +87,12 @@ impl Writer {
         if size.is_some_and(|size| size.div_ceil(tuning.part_size as u64) > PARTS_MAX) {
             return Err(too_many_parts(tuning));
         }
-        // Azure's blocks are given attributes when they are put together, which the library cannot do.
-        let is_one_part = size.is_some_and(|size| size <= tuning.part_size as u64);
+        let known = size.and_then(|size| usize::try_from(size).ok());
+        let known = known.filter(|size| *size <= tuning.put_size.max(tuning.part_size));
         Ok(Writer {
-            takes_times: destination.kind != Kind::Azure || is_one_part,
+            // Azure's blocks are given attributes when they are put together, which the library cannot do.
+            takes_times: destination.kind != Kind::Azure || known.is_some(),
+            at_once: known.unwrap_or_default().max(tuning.part_size),
             attributes: Attributes::new(),
             destination,
             context: context.clone(),
@@ -115,12 +119,12 @@ impl Writer {
         error
     }
 
-    /// Takes as much as fits into the part, after sending a full one.
+    /// Takes as much as there is room for, after sending what is full.
     fn take(&mut self, buf: &[u8]) -> Attempt<usize> {
-        if self.part.len() == self.tuning.part_size {
+        while self.part.len() >= self.room() {
             self.send_part()?;
         }
-        let count = buf.len().min(self.tuning.part_size - self.part.len());
+        let count = buf.len().min(self.room() - self.part.len());
         if self.part.is_empty() {
             self.part.reserve(count.max(RESERVED.min(self.tuning.part_size)));
         }
@@ -128,7 +132,12 @@ impl Writer {
         Ok(count)
     }
 
-    /// Sends the part on its way, when fewer than may be are under way.
+    /// How much is kept before anything is sent.
+    fn room(&self) -> usize {
+        if self.upload.is_some() { self.tuning.part_size } else { self.at_once }
+    }
+
+    /// Sends a part on its way, when fewer than may be are under way.
     fn send_part(&mut self) -> Attempt<()> {
         if self.destination.exclusive && self.destination.kind == Kind::Azure {
             let text = "an exclusive object of Azure is sent at once: set `part-size` to its size or more";
@@ -149,13 +158,15 @@ impl Writer {
             )),
         };
         let slot = self.runtime.wait(patient(&self.context, "parts that are being sent"), upload.slot())?;
-        upload.send(slot, std::mem::take(&mut self.part).into());
+        // More than a part is there where more comes than the size that was told.
+        let rest = self.part.split_off(self.tuning.part_size.min(self.part.len()));
+        upload.send(slot, std::mem::replace(&mut self.part, rest).into());
         Ok(())
     }
 
     /// Begins to make the object visible.
     fn begin_commit(&mut self) -> Attempt<Started<()>> {
-        if self.upload.is_some() && !self.part.is_empty() {
+        while self.upload.is_some() && !self.part.is_empty() {
             self.send_part()?;
         }
         Ok(match &self.upload {

@@ -1,11 +1,12 @@
 //! What goes wrong with an upload: nothing of it stays, and it is not taken for done.
 
 use crate::common::*;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Control, Finish, OpenFlags, OpenOptions};
-use zvfs_http_servers::{After, Answer, FaultServer};
+use zvfs_http_servers::{After, Answer, FaultServer, pattern};
 use zvfs_test_support::eventually;
 
 /// One request.
@@ -51,6 +52,55 @@ fn final_refusals_of_each_step_are_errors_and_the_parts_are_removed() {
                 eventually("the parts are removed", || count(&server, Step::Abort) == 1);
             }
         }
+    }
+}
+
+/// Parts cost requests, and some stores copy them once more.
+#[test]
+fn an_object_whose_size_is_known_is_one_request_up_to_a_limit() {
+    for (told, limit, size, parts) in [
+        (Some(LARGE), "11m", LARGE, 0),
+        (Some(LARGE), "11m", LARGE - 1, 0),
+        (Some(LARGE), "10m", LARGE, 3),
+        (Some(LARGE), "0", 5 << 20, 0),
+        (None, "11m", LARGE, 3),
+        // More than was told.
+        (Some(LARGE), "11m", LARGE + 1, 3),
+        (Some(LARGE), "11m", LARGE + (5 << 20), 4),
+        (Some(0), "11m", LARGE, 3),
+    ] {
+        let (put, content) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(BTreeMap::new())));
+        let (sent, pieces) = (put.clone(), content.clone());
+        let server = FaultServer::http(move |request, peer| {
+            let body = peer.body(request)?;
+            match Step::of(request) {
+                Step::Put => *sent.lock().unwrap() = body,
+                Step::Part => drop(pieces.lock().unwrap().insert(request.target.clone(), body)),
+                _ => {}
+            }
+            peer.send(&Step::of(request).answer())
+        });
+        let registry =
+            registry(&server.url(""), &format!(r#"part-size = "5m", parallel = 2, put-size = "{limit}""#));
+        let case = format!("{told:?}, {limit}, {size}");
+        in_time(move || {
+            let options = OpenOptions::new(UPLOAD);
+            let options = told.iter().fold(options, |options, size| options.expected_size(*size));
+            let mut file = registry.open(NAME, &options).unwrap();
+            write_all(&mut file, size).unwrap();
+            file.finish(Finish::Commit).unwrap();
+        });
+        assert_eq!(
+            (count(&server, Step::Part), count(&server, Step::Put)),
+            (parts, usize::from(parts == 0)),
+            "{case}"
+        );
+        let content = content
+            .lock()
+            .unwrap()
+            .values()
+            .fold(put.lock().unwrap().clone(), |all, part| [all, part.clone()].concat());
+        assert!(content == pattern::bytes(0..size), "{case}: {} bytes", content.len());
     }
 }
 
