@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use first_use::{Loaded, Resolved, Started};
+use first_use::{Loaded, Resolved, Started, Then};
 pub use listing::Listing;
 
 /// The providers that a host may use, loaded and started at their first use, each once. Clones are the same registry.
@@ -191,7 +191,7 @@ impl Registry {
         let descriptor = Descriptor::parse(descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
         self.controlled(descriptor, options, "open", |_, context| {
-            let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme, context)?;
+            let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme, Then::Nothing, context)?;
             Ok(loaded.info.clone())
         })
     }

@@ -45,6 +45,9 @@ pub(crate) struct Work<T> {
     control: Option<Control>,
 }
 
+/// What a thread does after its work.
+pub(crate) type Next = Box<dyn FnOnce()>;
+
 /// One of the threads at work, until it is dropped.
 struct AtWork;
 
@@ -86,13 +89,30 @@ impl<T: Send + Sync + 'static> Work<T> {
 
     /// Does it on a thread of its own.
     pub(crate) fn begin(self: &Arc<Self>, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) {
+        self.begin_then(work, |_| None);
+    }
+
+    /// The same, and with the result on that thread too what comes next, if it went well and somebody waits for it: a thread costs more
+    /// than most of what is done on one. `then` is called before anybody hears of the result, and says what that is.
+    pub(crate) fn begin_then(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+        then: impl FnOnce(&Arc<T>) -> Option<Next> + Send + 'static,
+    ) {
         let theirs = self.clone();
         AT_WORK.fetch_add(1, Ordering::SeqCst);
         let at_work = AtWork;
         let thread = thread::Builder::new().name("zvfs-load".into()).stack_size(STACK);
         let spawned = thread.spawn(move || {
             let _at_work = at_work;
-            theirs.run(work);
+            let result = theirs.done_by(work).map(Arc::new);
+            // Who no longer waits wants nothing begun.
+            let is_awaited = theirs.waiting.load(Ordering::SeqCst) > 0;
+            let next = result.as_ref().ok().filter(|_| is_awaited).and_then(then);
+            theirs.finish(result);
+            if let Some(next) = next {
+                next();
+            }
         });
         if let Err(error) = spawned {
             let text =
@@ -103,12 +123,16 @@ impl<T: Send + Sync + 'static> Work<T> {
 
     /// Does it on this thread.
     pub(crate) fn run(self: Arc<Self>, work: impl FnOnce(&Self) -> Result<T>) {
-        let result = catch_unwind(AssertUnwindSafe(|| work(&self))).unwrap_or_else(|panic| {
+        let result = self.done_by(work).map(Arc::new);
+        self.finish(result);
+    }
+
+    fn done_by(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(|| work(self))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<&str>().copied();
             let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
             Err(Error::new(Code::EIO, format!("the provider panicked: {}", text.unwrap_or("without a text"))))
-        });
-        self.finish(result);
+        })
     }
 
     /// Says where it is.
@@ -171,8 +195,8 @@ impl<T: Send + Sync + 'static> Work<T> {
     }
 
     /// Gives the result, and lets go of it before anybody hears: an instance stops with the last who holds it.
-    fn finish(self: Arc<Self>, result: Result<T>) {
-        let _ = self.result.set(result.map(Arc::new).map_err(Arc::new));
+    fn finish(self: Arc<Self>, result: Result<Arc<T>>) {
+        let _ = self.result.set(result.map_err(Arc::new));
         let done = self.done.lock().take();
         drop(self);
         if let Some(done) = done {

@@ -10,7 +10,7 @@ use crate::host::registry::Registry;
 use crate::host::registry::layers::LayerHost;
 use crate::host::registry::lookup::Target;
 use crate::host::walls::Walls;
-use crate::host::work::Work;
+use crate::host::work::{Next, Work};
 use crate::provider::{Host, Info, Instance, Level, Provider};
 use crate::settings::Settings;
 use std::collections::HashMap;
@@ -38,6 +38,14 @@ pub(super) struct Resolved {
     pub(super) started: Arc<Started>,
 }
 
+/// What is to come once a library is loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Nothing,
+    /// The start of the instance that the scheme leads to.
+    Start,
+}
+
 impl Registry {
     /// Where a scheme leads, loaded and started if this is the first use.
     pub(super) fn resolved(&self, written: &str, context: &Context) -> Result<Arc<Resolved>> {
@@ -46,7 +54,7 @@ impl Registry {
         }
         let scheme = written.to_ascii_lowercase();
         let target = self.resolve(&scheme);
-        let loaded = self.loaded(&target.provider, &scheme, context)?;
+        let loaded = self.loaded(&target.provider, &scheme, Then::Start, context)?;
         let seen = target.scheme(&scheme, &loaded.info)?;
         let started = self.started(&target, &scheme, &loaded, context)?;
         let resolved = Arc::new(Resolved { scheme: seen, started });
@@ -72,10 +80,16 @@ impl Registry {
         Err(Error::new(Code::EPERM, text))
     }
 
-    pub(super) fn loaded(&self, provider: &str, scheme: &str, context: &Context) -> Result<Arc<Loaded>> {
+    pub(super) fn loaded(
+        &self,
+        provider: &str,
+        scheme: &str,
+        then: Then,
+        context: &Context,
+    ) -> Result<Arc<Loaded>> {
         self.check_process()?;
         let known = begun(&self.0.libraries.lock(), provider);
-        let work = known.map_or_else(|| self.begin_load(provider, scheme), Ok)?;
+        let work = known.map_or_else(|| self.begin_load(provider, scheme, then), Ok)?;
         let loaded = work.wait(context, format_args!("the library libzvfs_{provider}.so"));
         if work.failed() {
             let mut libraries = self.0.libraries.lock();
@@ -86,7 +100,7 @@ impl Registry {
         loaded
     }
 
-    fn begin_load(&self, provider: &str, scheme: &str) -> Result<Arc<Work<Loaded>>> {
+    fn begin_load(&self, provider: &str, scheme: &str, then: Then) -> Result<Arc<Work<Loaded>>> {
         // A stranger chooses schemes: what is not there is refused here, and leaves nothing behind.
         let path = self.0.configuration.library_of(provider, scheme)?;
         let mut libraries = self.0.libraries.lock();
@@ -102,8 +116,23 @@ impl Registry {
         drop(libraries);
         let pinned = self.0.configuration.section(provider).and_then(|section| section.sha256);
         let (host, name) = (self.0.host.clone(), provider.to_owned());
-        work.begin(move |work| load(&path, &name, pinned, place, &host, work));
+        let (registry, scheme) = (Arc::downgrade(&self.0), scheme.to_owned());
+        let start = move |loaded: &Arc<Loaded>| match then {
+            Then::Nothing => None,
+            Then::Start => Registry(registry.upgrade()?).start_after_load(&scheme, loaded),
+        };
+        work.begin_then(move |work| load(&path, &name, pinned, place, &host, work), start);
         Ok(work)
+    }
+
+    /// The start of the instance that a scheme leads to, for the thread that loaded its library. What stands against it is found anew,
+    /// and told, by who waits for it; so `None` is no failure.
+    fn start_after_load(&self, scheme: &str, loaded: &Arc<Loaded>) -> Option<Next> {
+        let target = self.resolve(scheme);
+        target.scheme(scheme, &loaded.info).ok()?;
+        let (work, start) = self.new_start(&target, target.instance(scheme), loaded).ok()?;
+        let start = start?;
+        Some(Box::new(move || work.run(start)))
     }
 
     pub(super) fn started(
@@ -126,20 +155,35 @@ impl Registry {
     }
 
     fn begin_start(&self, target: &Target, key: String, loaded: &Arc<Loaded>) -> Result<Arc<Work<Started>>> {
+        let (work, start) = self.new_start(target, key, loaded)?;
+        if let Some(start) = start {
+            loaded.begin_start(&work, start);
+        }
+        Ok(work)
+    }
+
+    /// The start of an instance, and how it is done, unless another has begun it meanwhile.
+    fn new_start(
+        &self,
+        target: &Target,
+        key: String,
+        loaded: &Arc<Loaded>,
+    ) -> Result<(Arc<Work<Started>>, Option<Start>)> {
         let (settings, problems) = target.settings(&self.0.configuration, &loaded.info);
         problems.into_iter().next().map_or(Ok(()), Err)?;
         let host = LayerHost::starting(self);
         let mut instances = self.0.instances.lock();
         if let Some(work) = begun(&instances, &key) {
-            return Ok(work);
+            return Ok((work, None));
         }
         let work = loaded.start_work()?;
         instances.insert(key, work.clone());
-        drop(instances);
-        loaded.begin_start(&work, host, settings);
-        Ok(work)
+        Ok((work, Some(loaded.start(host, settings))))
     }
 }
+
+/// Starts an instance.
+type Start = Box<dyn FnOnce(&Work<Started>) -> Result<Started> + Send>;
 
 /// What is being done, or was done well: what failed is begun anew.
 fn begun<T: Send + Sync + 'static>(works: &HashMap<String, Arc<Work<T>>>, key: &str) -> Option<Arc<Work<T>>> {
@@ -157,20 +201,19 @@ impl Loaded {
         new_work("its start has not returned", self.in_process)
     }
 
-    /// Starts an instance: on a thread that can be left behind, but within a call of the provider.
-    pub(super) fn begin_start(
-        self: &Arc<Self>,
-        work: &Arc<Work<Started>>,
-        host: Arc<LayerHost>,
-        settings: Settings,
-    ) {
+    /// What starts an instance.
+    pub(super) fn start(self: &Arc<Self>, host: Arc<LayerHost>, settings: Settings) -> Start {
         let loaded = self.clone();
-        let start = move |work: &Work<Started>| {
+        Box::new(move |work| {
             let host_of_it = Host::new(host.clone());
             let instance = loaded.provider.start_under(&work.context(), host_of_it, settings)?;
             host.set_started();
             Ok(Started { instance, loaded })
-        };
+        })
+    }
+
+    /// Does so: on a thread that can be left behind, but within a call of the provider.
+    pub(super) fn begin_start(&self, work: &Arc<Work<Started>>, start: Start) {
         // Another thread would wait for the turn that this one has.
         if self.provider.is_in_its_turn() {
             work.clone().run(start);
