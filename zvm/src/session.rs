@@ -126,6 +126,7 @@ impl Session {
         let spawned = timer::watch(Arc::downgrade(&watch) as _, deadline).and_then(|timed| {
             let follows = watch.follow();
             let run = move || {
+                timed.wait_for_thread();
                 work.run(permit);
                 drop((timed, follows));
             };

@@ -62,6 +62,7 @@ impl Template {
             return Err(Failure::stopped(Stopped::Cancelled, None));
         }
         let spawned = spawn("zvm-prepare", STACK, move || {
+            timed.wait_for_thread();
             let result = catch_unwind(AssertUnwindSafe(|| what(&work))).unwrap_or_else(|panic| {
                 Err(Failure::new(ExitCode::Io, format!("panic: {}", panic_text(&*panic))))
             });

@@ -58,12 +58,12 @@ pub(super) struct Deadline {
     key: (Instant, u64),
 }
 
-/// Sees to it that a session is stopped at a deadline.
+/// Sees to it that a session is stopped at a deadline. The session waits for the thread first, by [`Deadline::wait_for_thread`].
 ///
 /// # Errors
 /// The thread cannot be started.
 pub(super) fn watch(session: Weak<dyn Timed>, deadline: Instant) -> io::Result<Deadline> {
-    let timer = Timer::running()?;
+    let timer = Timer::started()?;
     let mut schedule = timer.lock();
     schedule.number += 1;
     let key = (deadline, schedule.number);
@@ -81,10 +81,21 @@ pub(super) fn watch(session: Weak<dyn Timed>, deadline: Instant) -> io::Result<D
 /// # Errors
 /// The thread cannot be started.
 pub(super) fn guard(session: Arc<dyn Timed>) -> io::Result<()> {
-    let timer = Timer::running()?;
+    let timer = Timer::started()?;
     timer.lock().stopped.push(session);
     timer.changed.notify_all();
     Ok(())
+}
+
+impl Deadline {
+    /// Returns once the thread runs that keeps it. Of the process's first session only, whose own thread can start meanwhile, does this
+    /// wait.
+    pub(super) fn wait_for_thread(&self) {
+        let mut schedule = self.timer.lock();
+        while !schedule.runs {
+            schedule = self.timer.changed.wait(schedule).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Drop for Deadline {
@@ -94,16 +105,13 @@ impl Drop for Deadline {
 }
 
 impl Timer {
-    /// This process's, whose thread runs.
-    fn running() -> io::Result<&'static Timer> {
+    /// This process's, whose thread was started.
+    fn started() -> io::Result<&'static Timer> {
         let timer = TIMER.get_or_make(Timer::default);
         let mut schedule = timer.lock();
         if !schedule.started {
             spawn("zvm-timer", STACK, || timer.run())?;
             schedule.started = true;
-        }
-        while !schedule.runs {
-            schedule = timer.changed.wait(schedule).unwrap_or_else(PoisonError::into_inner);
         }
         drop(schedule);
         Ok(timer)
