@@ -52,9 +52,10 @@ pub fn refuse_set_uid() -> Result<(), Failure> {
     Err(Error::new(Code::EPERM, text).into())
 }
 
-/// Threads that may call exit before the first of them has ended the process: each takes one of the functions that are registered,
-/// and one that finds none ends the process with its own code.
-const EXITS: usize = 256;
+/// Threads that may call exit in one moment: each takes one of the functions that are registered and puts another in its place, and one
+/// that finds none ends the process with its own code. As many as the C library has room for without allocating, and no more, since
+/// each start pays for them.
+const EXITS: usize = 24;
 
 /// Set by the first of them.
 static LEAVING: AtomicBool = AtomicBool::new(false);
@@ -73,13 +74,10 @@ impl ExitGuard {
     /// for the whole.
     pub fn watch() -> Result<ExitGuard, Failure> {
         COMMAND.store(std::process::id(), Ordering::SeqCst);
-        for _ in 0..EXITS {
-            // SAFETY: the function stays, in the executable.
-            if unsafe { libc::atexit(at_exit) } != 0 {
-                return Err(Error::new(Code::ENOMEM, "register an exit handler: out of memory").into());
-            }
+        match (0..EXITS).all(|_| register()) {
+            true => Ok(ExitGuard(())),
+            false => Err(Error::new(Code::ENOMEM, "register an exit handler: out of memory").into()),
         }
-        Ok(ExitGuard(()))
     }
 }
 
@@ -87,6 +85,12 @@ impl Drop for ExitGuard {
     fn drop(&mut self) {
         ENDING.store(true, Ordering::SeqCst);
     }
+}
+
+/// Has `at_exit` called once. Returns whether it will be.
+fn register() -> bool {
+    // SAFETY: the function stays, in the executable.
+    unsafe { libc::atexit(at_exit) == 0 }
 }
 
 /// Takes the words for an end that is not the command's own.
@@ -104,6 +108,8 @@ extern_c! { by "zvfs":
         if ENDING.load(Ordering::SeqCst) || COMMAND.load(Ordering::SeqCst) != std::process::id() {
             return Ok(());
         }
+        // For the next who calls exit.
+        register();
         while LEAVING.swap(true, Ordering::SeqCst) {
             // SAFETY: the call takes nothing; it waits for a signal, and the first thread ends the process.
             unsafe { libc::pause() };
