@@ -10,17 +10,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+/* One of the pool's, and how it is woken. */
+struct worker {
+    pthread_t thread;
+    pthread_cond_t woken;
+    struct worker *next_asleep;
+    bool asleep;
+};
 
-/* Under the lock. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Under the lock. The thread that fell asleep last is woken first: what it works with is in a core's caches still. A condition variable of
+ * all would wake the one that has slept longest, and the calls of one client after the other would go round all threads. */
 static struct call *first, **last = &first;
+static struct worker *asleep;
 static unsigned waiting, idle;
 static bool stopping;
 
 /* Set before there are threads. */
-static pthread_t *threads;
-static unsigned thread_count, queue_limit;
+static struct worker *workers;
+static unsigned worker_count, queue_limit;
 static int niceness;
 
 /* This thread alone, on Linux; the sessions' own threads inherit it. Debian's unit of systemd kills a server that does this. */
@@ -43,14 +52,31 @@ void pool_be_nice(void) {
     if (niceness) be_nicer(niceness);
 }
 
-static void *work(void *unused) {
-    (void)unused;
+/* Under the lock, which it lets go of meanwhile. */
+static void wait_for_a_call(struct worker *self) {
+    self->next_asleep = asleep;
+    self->asleep = true;
+    asleep = self;
+    while (self->asleep) pthread_cond_wait(&self->woken, &lock);
+}
+
+/* Under the lock. */
+static void wake_one(void) {
+    struct worker *woken = asleep;
+    if (!woken) return;
+    asleep = woken->next_asleep;
+    woken->asleep = false;
+    pthread_cond_signal(&woken->woken);
+}
+
+static void *work(void *arg) {
+    struct worker *self = arg;
     pool_be_nice();
     pthread_mutex_lock(&lock);
     for (;;) {
         struct call *call;
         idle++;
-        while (!first && !stopping) pthread_cond_wait(&changed, &lock);
+        while (!first && !stopping) wait_for_a_call(self);
         idle--;
         if (!first) break;
         call = first;
@@ -79,13 +105,18 @@ int pool_start(unsigned count, unsigned queue) {
     int failed = 0;
     stopping = false;
     queue_limit = queue;
-    thread_count = 0;
-    threads = calloc(count, sizeof *threads);
-    if (!threads) return ENOMEM;
+    worker_count = 0;
+    workers = calloc(count, sizeof *workers);
+    if (!workers) return ENOMEM;
     block_signals(&before);
-    while (thread_count < count && !failed) {
-        failed = pthread_create(&threads[thread_count], NULL, work, NULL);
-        if (!failed) thread_count++;
+    while (worker_count < count && !failed) {
+        struct worker *worker = &workers[worker_count];
+        pthread_cond_init(&worker->woken, NULL);
+        failed = pthread_create(&worker->thread, NULL, work, worker);
+        if (failed)
+            pthread_cond_destroy(&worker->woken);
+        else
+            worker_count++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) pool_stop();
@@ -106,7 +137,7 @@ void pool_add(struct call *call) {
     *last = call;
     last = &call->next_waiting;
     waiting++;
-    pthread_cond_signal(&changed);
+    wake_one();
     pthread_mutex_unlock(&lock);
 }
 
@@ -121,10 +152,13 @@ unsigned pool_waiting(void) {
 void pool_stop(void) {
     pthread_mutex_lock(&lock);
     stopping = true;
-    pthread_cond_broadcast(&changed);
+    while (asleep) wake_one();
     pthread_mutex_unlock(&lock);
-    for (unsigned i = 0; i < thread_count; i++) pthread_join(threads[i], NULL);
-    free(threads);
-    threads = NULL;
-    thread_count = 0;
+    for (unsigned i = 0; i < worker_count; i++) {
+        pthread_join(workers[i].thread, NULL);
+        pthread_cond_destroy(&workers[i].woken);
+    }
+    free(workers);
+    workers = NULL;
+    worker_count = 0;
 }

@@ -27,6 +27,8 @@ pub struct Thread {
     pub name: String,
     /// Its nice value.
     pub nice: i32,
+    /// How often it has gone to sleep.
+    pub sleeps: u64,
 }
 
 /// The threads that it has. One that ends meanwhile is left out.
@@ -34,11 +36,15 @@ pub fn threads(pid: u32) -> Vec<Thread> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     tasks
         .filter_map(|task| {
-            let stat = fs::read_to_string(task.unwrap().path().join("stat")).ok()?;
+            let task = task.unwrap().path();
+            let stat = fs::read_to_string(task.join("stat")).ok()?;
+            let status = fs::read_to_string(task.join("status")).ok()?;
             let (start, fields) = stat.rsplit_once(')').unwrap();
             let (_, name) = start.split_once('(').unwrap();
             let nice = fields.split_whitespace().nth(16).unwrap().parse().unwrap();
-            Some(Thread { name: name.to_owned(), nice })
+            let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            let sleeps = sleeps.unwrap().trim().parse().unwrap();
+            Some(Thread { name: name.to_owned(), nice, sleeps })
         })
         .collect()
 }

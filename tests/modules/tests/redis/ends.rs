@@ -180,6 +180,36 @@ fn five_hundred_calls_at_once_are_all_answered() {
     assert_eq!((redis.counter("unfinished"), redis.counter("started")), (0, 501));
 }
 
+/// One condition variable woke the thread that had slept longest, so that the calls of one client went round all of them.
+#[test]
+fn calls_one_after_the_other_leave_most_threads_asleep() {
+    if !Redis::is_here() {
+        return;
+    }
+    const THREADS: usize = 8;
+    let mut redis = Redis::start(&[], &["threads", &THREADS.to_string()]);
+    redis.load("tool", "");
+    let mut client = redis.client();
+    let mut say = |words: &str| {
+        assert_eq!(client.call(&["ZVM.CALL", "tool", "0", "say", words]), Reply::bulk(words));
+    };
+    say("warm");
+    // The server's first, and the module's, which have its name.
+    let mut sleeps = || {
+        let threads = redis.threads();
+        let ours = threads.iter().filter(|thread| thread.name == "redis-server");
+        ours.map(|thread| thread.sleeps).collect::<Vec<_>>()
+    };
+    let before = sleeps();
+    assert_eq!(before.len(), 1 + THREADS);
+    for round in 0..20 * THREADS {
+        say(&round.to_string());
+    }
+    let after = sleeps();
+    let undisturbed = before.iter().zip(&after).filter(|(before, after)| before == after).count();
+    assert!(undisturbed >= THREADS / 2, "{before:?} {after:?}");
+}
+
 #[test]
 fn the_sanitizers_find_nothing_in_some_hundred_calls() {
     if !Redis::is_here() {
