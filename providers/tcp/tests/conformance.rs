@@ -8,20 +8,13 @@ mod common;
 use common::{Running, free_port};
 use netpipe::broker::Config;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use vfs_core::{Code, Configuration, OpenFlags, OpenOptions, Provider, Registry, Walls};
 use zvfs_conformance::netpipe::{Pair, Subject, run};
 use zvfs_conformance::{load_built, load_in_process};
-use zvfs_test_support::{bounded, have_walls, provider_process};
+use zvfs_test_support::{alone, bounded, have_walls, provider_process};
 
 /// What a pipe may hold before its reader reads: a window, and one frame.
 const HELD_MAX: usize = 2 << 20;
-
-/// The suite counts the process's threads, and times what should take no time: one run at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static RUNNING: Mutex<()> = Mutex::new(());
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Everything by the connection.
 const APART: &str = "same-host = \"off\"";
@@ -66,26 +59,33 @@ fn brokered_pipes_of_a_process_pass_the_netpipe_suite() {
 /// Makes a host with this library, and settings as an operator writes them.
 type NewHost = fn(&str) -> io::Result<Registry>;
 
+/// Alone, as the suite counts the process's threads.
 fn direct(host: NewHost, settings: &'static str) {
-    let _alone = alone();
-    let pipes = |_: &str, writers| {
-        let place = format!("tcp://127.0.0.1:{}", free_port());
-        Ok(Pair { reader: format!("{place}?mode=r&writers={writers}"), writer: format!("{place}?mode=w") })
-    };
-    run(Subject::new(move || host(settings), pipes).held_max(HELD_MAX));
+    alone(|| {
+        let pipes = |_: &str, writers| {
+            let place = format!("tcp://127.0.0.1:{}", free_port());
+            Ok(Pair {
+                reader: format!("{place}?mode=r&writers={writers}"),
+                writer: format!("{place}?mode=w"),
+            })
+        };
+        run(Subject::new(move || host(settings), pipes).held_max(HELD_MAX));
+    });
 }
 
+/// Alone, as the suite counts the process's threads.
 fn brokered(host: NewHost, more: &str) {
-    let _alone = alone();
-    let broker = Running::start(Config::default());
-    let settings = format!("broker = \"{}\", {more}", broker.address);
-    let pipes = |name: &str, writers| {
-        Ok(Pair {
-            reader: format!("netpipe:{name}:r?writers={writers}"),
-            writer: format!("netpipe:{name}:w"),
-        })
-    };
-    run(Subject::new(move || host(&settings), pipes).held_max(HELD_MAX));
+    alone(|| {
+        let broker = Running::start(Config::default());
+        let settings = format!("broker = \"{}\", {more}", broker.address);
+        let pipes = |name: &str, writers| {
+            Ok(Pair {
+                reader: format!("netpipe:{name}:r?writers={writers}"),
+                writer: format!("netpipe:{name}:w"),
+            })
+        };
+        run(Subject::new(move || host(&settings), pipes).held_max(HELD_MAX));
+    });
 }
 
 /// The provider in the host.

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `fuzz` | fuzz targets over their corpus and mutations of it, on the stable compiler |
 //! | `skips` | what a test does where the machine lacks what it needs: says so past the harness's capture, and counts |
+//! | `alone` | a test that looks at the whole of its process, in one of its own |
 //! | `wait` | calls that may block, on threads of their own, never longer than a limit |
 //! | `program` | programs that are run, never longer than a limit; what Cargo built for this test; what this one holds |
 //! | `port`, `fifo`, `terminal`, `disk` | ports of this machine that nobody listens at; FIFOs; terminals; disks that are soon full |
 //! | `executable` | programs of this project, built if need be |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
+mod alone;
 mod disk;
 mod executable;
 mod fifo;
@@ -20,6 +22,7 @@ mod skips;
 mod terminal;
 mod wait;
 
+pub use alone::alone;
 pub use disk::SmallDisk;
 pub use executable::{command, have_walls, mount_program, provider_process};
 pub use fifo::fifo;

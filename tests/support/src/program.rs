@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// What a compiler may take on a busy machine; and valgrind makes one processor fifty times slower.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The folder where Cargo leaves what it built for this test: beside the test's own program. `cargo test -p` leaves fresh
 /// libraries there only.

@@ -17,7 +17,9 @@ mod tally;
 use std::fmt::Display;
 use std::io::Write;
 use std::path::PathBuf;
-use tally::{Skip, Tally};
+use tally::Skip;
+
+pub(crate) use tally::{ALONE, Tally};
 
 /// Whether the machine has these programs, or files if their names are absolute paths. If not, the test is skipped: the caller
 /// returns.

@@ -3,8 +3,8 @@
 use crate::job::Job;
 use crate::script::import;
 use std::fs;
-use std::process::Command;
 use std::time::{Duration, Instant};
+use zvfs_test_support::alone;
 use zvm::Report;
 
 /// A call answers within this, also on a busy machine; each of these once took half a minute, or for ever.
@@ -15,22 +15,6 @@ fn promptly(job: &Job, program: &str) -> Report {
     let report = job.run(program);
     assert!(start.elapsed() < PROMPT, "{:?}", start.elapsed());
     report
-}
-
-/// Runs a test alone in a process, where its memory can be told from that of others: `test` is its name.
-fn alone(test: &str, body: impl FnOnce()) {
-    const ALONE: &str = "ZVM_TEST_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        return body();
-    }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("attacks::{test}"), "--nocapture"])
-        .env(ALONE, "1")
-        .output()
-        .unwrap();
-    let text =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
 /// The most memory that this process had at once, in KiB.
@@ -50,7 +34,7 @@ fn with_4_gib(imports: &str, call: &str) -> String {
 
 #[test]
 fn a_path_of_4_gib_is_refused_by_its_length() {
-    alone("a_path_of_4_gib_is_refused_by_its_length", a_path_of_4_gib);
+    alone(a_path_of_4_gib);
 }
 
 fn a_path_of_4_gib() {
@@ -86,7 +70,7 @@ fn half_a_billion_empty_buffers_are_too_many() {
 
 #[test]
 fn tables_cannot_be_used_as_memory() {
-    alone("tables_cannot_be_used_as_memory", tables_as_memory);
+    alone(tables_as_memory);
 }
 
 fn tables_as_memory() {
@@ -210,15 +194,15 @@ fn hoard(name: usize, content: u8) {
 
 #[test]
 fn scratch_files_take_no_more_of_the_host_than_they_are_said_to() {
-    alone("scratch_files_take_no_more_of_the_host_than_they_are_said_to", || hoard(8, 1));
+    alone(|| hoard(8, 1));
 }
 
 #[test]
 fn short_names_take_no_more_of_the_host_than_they_are_said_to() {
-    alone("short_names_take_no_more_of_the_host_than_they_are_said_to", || hoard(8, 0));
+    alone(|| hoard(8, 0));
 }
 
 #[test]
 fn long_names_take_no_more_of_the_host_than_they_are_said_to() {
-    alone("long_names_take_no_more_of_the_host_than_they_are_said_to", || hoard(250, 0));
+    alone(|| hoard(250, 0));
 }

@@ -46,6 +46,9 @@ impl fmt::Display for Skip {
     }
 }
 
+/// Set in the process of a test that is alone: the file in which it counts what it skips, that of its run.
+pub const ALONE: &str = "ZVFS_TEST_ALONE";
+
 /// A run's file.
 pub struct Tally(PathBuf);
 
@@ -56,6 +59,9 @@ impl Tally {
     /// That of the run that started this program. Its name is the process that did, with its time of start, so that neither a
     /// run at the same time nor a later process of the same number meets it. `None`: the system tells no such thing.
     pub fn of_this_run() -> Option<Tally> {
+        if let Some(path) = std::env::var_os(ALONE) {
+            return (!path.is_empty()).then(|| Tally(path.into()));
+        }
         let stat = fs::read_to_string(format!("/proc/{}/stat", parent_id())).ok()?;
         // Field 22; the name, which may hold spaces, ends with the last parenthesis and is field 2.
         let started = stat.rsplit_once(") ")?.1.split(' ').nth(19)?;
@@ -63,6 +69,11 @@ impl Tally {
         // target/<profile>/deps/<program>
         let profile = program.parent()?.parent()?;
         Some(Tally(profile.join(format!("skipped-{}-{started}", parent_id()))))
+    }
+
+    /// Where it lies.
+    pub fn into_path(self) -> PathBuf {
+        self.0
     }
 
     /// Adds a line; whether it is a new one for this program.
