@@ -56,24 +56,23 @@ pub fn of_url(host: &Host, url: &str, source: &Path) -> Result<(), Failure> {
     compare("from http to a file", ours, peers, &Copy { source, target: &target })
 }
 
-/// An object, to a file and back.
+/// An object: written first, as `key`, and then read.
 pub fn of_object(host: &Host, server: &S3, key: &str, source: &Path) -> Result<(), Failure> {
     let target = source.with_file_name("target");
-    let written = "written";
+    let place = format!("here:{}/{key}", S3::BUCKET);
     let rclone = |from: &str, to: &str| {
         let mut command = server.rclone("here");
         command.args(["copyto", "--ignore-times", from, to]);
         vec![Peer { row: "rclone copyto", programs: &["rclone"], command }]
     };
-    let place = |key: &str| format!("here:{}/{key}", S3::BUCKET);
+    let mut ours = host.command("cp");
+    ours.args([&text(source), &server.descriptor(key)]);
+    let peers = rclone(&text(source), &place);
+    compare("from a file to S3", ours, peers, &Copy { source, target: &server.file(key) })?;
     let mut ours = host.command("cp");
     ours.args([&server.descriptor(key), &text(&target)]);
-    let peers = rclone(&place(key), &text(&target));
-    compare("from S3 to a file", ours, peers, &Copy { source, target: &target })?;
-    let mut ours = host.command("cp");
-    ours.args([&text(source), &server.descriptor(written)]);
-    let peers = rclone(&text(source), &place(written));
-    compare("from a file to S3", ours, peers, &Copy { source, target: &server.file(written) })
+    let peers = rclone(&place, &text(&target));
+    compare("from S3 to a file", ours, peers, &Copy { source, target: &target })
 }
 
 /// What a copy is of, and where it is afterwards.

@@ -5,8 +5,14 @@ the operator's file for zvfs, a file system's options in JSON for fsspec.
 """
 
 import json
+import signal
 import sys
 import time
+
+# A library that needs longer is no row, whatever it waits for. By the signal, since its own calls may not end.
+LONGEST = 120
+signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"not done after {LONGEST} s"))
+signal.alarm(LONGEST)
 
 library, how, name, *numbers, options = sys.argv[1:]
 size, piece, count = map(int, numbers)
