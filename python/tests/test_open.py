@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import errno
 import gc
 import io
@@ -11,6 +12,7 @@ import stat
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zvfs
@@ -40,6 +42,24 @@ def test_text_has_encoding_newline_and_errors(tmp_path: Path) -> None:
         assert list(file) == ["h\ufffd\n", "l\n"]
     with zvfs.open(path, encoding="latin-1", newline="") as file:
         assert file.read() == "h\u00e9\r\nl\r\n"
+
+
+def test_reads_into_any_buffer_that_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(bytes(range(64)))
+    with zvfs.open(path, "rb", buffering=0) as raw:
+        file: Any = raw
+        numbers, within = array.array("I", [0] * 4), bytearray(8)
+        assert (file.readinto_at(numbers, 16), numbers.tobytes()) == (16, bytes(range(16, 32)))
+        assert (file.readinto_at(memoryview(within)[2:6], 4), within) == (4, b"\0\0\4\5\6\7\0\0")
+        assert (file.readinto_at(bytearray(), 0), file.readinto_at(bytearray(9), 60)) == (0, 4)
+        for refused in (b"12345678", memoryview(bytearray(8))[::2], "text"):
+            with pytest.raises((TypeError, BufferError)):
+                file.readinto_at(refused, 0)
+        # The error of one call is not that of another.
+        with pytest.raises(FileNotFoundError):
+            zvfs.open(tmp_path / "absent", "rb")
+        assert file.readinto_at(within, 0) == 8
 
 
 @pytest.mark.parametrize("mode", ["", "q", "rw", "rr", "rbt", "+", "bb"])

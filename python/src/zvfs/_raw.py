@@ -241,9 +241,9 @@ def end_failed(file: Any) -> None:
 
 def _address(buffer: WriteableBuffer) -> tuple[Any, int]:
     """Where a buffer that is read into lies, and its size. Nothing is copied; the address keeps the buffer alive and in place."""
-    view = memoryview(buffer).cast("B")
-    size = min(len(view), _abi.COUNT_MAX)
-    return (byref(c_char.from_buffer(view)) if size else None), size
+    # The commonest kind by itself: a view costs as much as the rest of this.
+    size = len(buffer) if type(buffer) is bytearray else memoryview(buffer).nbytes
+    return (byref(c_char.from_buffer(buffer)) if size else None), min(size, _abi.COUNT_MAX)
 
 
 def _content(data: ReadableBuffer) -> tuple[Any, int]:
