@@ -88,6 +88,29 @@ def test_a_tree_is_put_and_got(fs: Any, tmp_path: Path) -> None:
     assert (tmp_path / "back" / "deep" / "b").read_text() == "deep/b"
 
 
+def test_names_that_descriptors_encode_are_put_and_got_as_they_are(fs: Any, tmp_path: Path) -> None:
+    """Found: "a b" and "a%20b" became one file, "q?x#y" ended the whole put, and a get made files with encoded names."""
+    tree = tmp_path / "tree"
+    names = ["a b", "a%20b", "q?x#y", "sp ace%\u00e9", "deep er/100%", "deep er/%2e%2e"]
+    (tree / "deep er").mkdir(parents=True)
+    for name in names:
+        (tree / name).write_text(name)
+    for number, there in enumerate([f"zvfs://file:{tmp_path}/there", f"{tmp_path}/bare"]):
+        fs.put(str(tree), there, recursive=True)
+        back = tmp_path / f"back{number}"
+        fs.get(there, str(back), recursive=True)
+        for folder in (tmp_path / there.rpartition("/")[2], back):
+            found = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+            assert found == {name: name for name in names}
+    # One file: into a folder, and under a name that is given.
+    fs.put(str(tree / "a b"), f"zvfs://file:{tmp_path}/back0/")
+    (tmp_path / "one").mkdir()
+    fs.get(f"zvfs://file:{tmp_path}/back0/a%20b", f"{tmp_path}/one/")
+    fs.get(f"zvfs://file:{tmp_path}/back0/a%20b", f"{tmp_path}/one/a%20c")
+    fs.put(str(tree / "a b"), f"zvfs://file:{tmp_path}/one/d%20e")
+    assert sorted(os.listdir(tmp_path / "one")) == ["a b", "a%20c", "d e"]
+
+
 def test_a_tree_is_gone_through_without_its_links_to_folders(fs: Any, tmp_path: Path) -> None:
     tree, beside = tmp_path / "tree", tmp_path / "beside"
     for folder in (tree / "deep", beside):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from datetime import datetime, timezone
 from errno import ELOOP, ENOENT
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
+from fsspec.implementations.local import make_path_posix
 from fsspec.spec import AbstractFileSystem
 
 from ._abi import ENOTSUP
@@ -110,6 +112,16 @@ class ZvfsFileSystem(AbstractFileSystem):
             content: bytes = file.read(-1 if last is None else max(last - first, 0))
             return content
 
+    def put(self, lpath: Any, rpath: Any, *arguments: Any, **options: Any) -> None:
+        """As fsspec's own. A name below `rpath` is encoded, as ls gives it."""
+        base = self._strip_protocol(rpath) if isinstance(rpath, str) else None
+        AbstractFileSystem.put(_Named(self, base), lpath, rpath, *arguments, **options)
+
+    def get(self, rpath: Any, lpath: Any, *arguments: Any, **options: Any) -> None:
+        """As fsspec's own. A name below `lpath` is that of the file itself."""
+        base = make_path_posix(lpath) if isinstance(lpath, str) else None
+        AbstractFileSystem.get(_Named(self, base), rpath, lpath, *arguments, **options)
+
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         with self._open(self._strip_protocol(path), "xb" if mode == "create" else "wb") as file:
             file.write(value)
@@ -203,6 +215,33 @@ class ZvfsFileSystem(AbstractFileSystem):
 
     def sign(self, path: str, expiration: int = 100, **_: Any) -> str:
         raise NotImplementedError("a descriptor cannot be signed")
+
+
+class _Named:
+    """A file system in whose put and get what lies below a base is named for where it goes. fsspec's own take one name for the
+    other, though one is a descriptor and the other is none. Without a base the caller named all targets."""
+
+    def __init__(self, fs: ZvfsFileSystem, base: str | None) -> None:
+        self._fs = fs
+        self._base = base
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fs, name)
+
+    def put_file(self, lpath: str, rpath: str, **options: Any) -> None:
+        if not rpath.startswith("/"):
+            rpath = self._named(rpath, lambda name: quote(os.fsencode(name)))
+        self._fs.put_file(lpath, rpath, **options)
+
+    def get_file(self, rpath: str, lpath: Any, **options: Any) -> None:
+        if isinstance(lpath, str) and not rpath.startswith("/"):
+            lpath = self._named(lpath, lambda name: os.fsdecode(unquote_to_bytes(name)))
+        self._fs.get_file(rpath, lpath, **options)
+
+    def _named(self, path: str, name: Callable[[str], str]) -> str:
+        if self._base is None or not path.startswith(self._base):
+            return path
+        return self._base + name(path[len(self._base) :])
 
 
 def _info(name: str, stat: Stat) -> dict[str, Any]:
