@@ -102,7 +102,7 @@ fn at_most_functions(limit: u64, count: u32) -> Result<(), Failure> {
     match u64::from(count) <= limit {
         true => Ok(()),
         false => Err(bad(format_args!(
-            "{count} functions: at most {limit}, unless --max-functions of zvfs run and exec says more"
+            "{count} functions: at most {limit}, unless the host allows more, as zvfs run and exec do by --max-functions"
         ))),
     }
 }
