@@ -152,6 +152,7 @@ extern ngx_command_t ngx_http_zvm_commands[];
 
 typedef struct {
     ngx_array_t guests; /* of ngx_http_zvm_guest_t * */
+    ngx_uint_t request_id; /* the index of nginx's variable */
 } ngx_http_zvm_main_conf_t;
 
 typedef struct {
@@ -225,6 +226,13 @@ ngx_int_t ngx_http_zvm_check_guests(ngx_conf_t *cf);
 ngx_int_t ngx_http_zvm_variables(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf);
 /* Returns NGX_OK or the status of the answer. */
 ngx_int_t ngx_http_zvm_environment(ngx_http_request_t *r, ngx_http_zvm_loc_conf_t *conf, zvm_session *session);
+
+/* request_id.c */
+
+/* Returns NGX_ERROR if there is no memory for it. */
+ngx_int_t ngx_http_zvm_request_id_index(ngx_conf_t *cf);
+/* Gives nginx's variable $request_id, which has this index, its value, unless it has one. */
+void ngx_http_zvm_request_id(ngx_http_request_t *r, ngx_uint_t index);
 
 /* header.c */
 

@@ -41,10 +41,21 @@ static ngx_keyval_t  ngx_http_zvm_defaults[] = {
 ngx_int_t
 ngx_http_zvm_variables(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
 {
+    ngx_int_t                          index;
     ngx_uint_t                         i;
     ngx_keyval_t                      *known;
     ngx_http_zvm_param_t              *param, *given;
+    ngx_http_zvm_main_conf_t          *zmcf;
     ngx_http_compile_complex_value_t   ccv;
+
+    zmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_zvm_module);
+
+    index = ngx_http_zvm_request_id_index(cf);
+    if (index == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    zmcf->request_id = index;
 
     conf->variables = ngx_array_create(cf->pool, 32, sizeof(ngx_http_zvm_param_t));
     if (conf->variables == NULL) {
@@ -92,13 +103,17 @@ ngx_http_zvm_variables(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
 ngx_int_t
 ngx_http_zvm_environment(ngx_http_request_t *r, ngx_http_zvm_loc_conf_t *conf, zvm_session *session)
 {
-    u_char                 length[NGX_OFF_T_LEN];
-    ngx_int_t              rc;
-    ngx_str_t              value;
-    ngx_uint_t             i;
-    ngx_http_zvm_param_t  *params;
+    u_char                     length[NGX_OFF_T_LEN];
+    ngx_int_t                  rc;
+    ngx_str_t                  value;
+    ngx_uint_t                 i;
+    ngx_http_zvm_param_t      *params;
+    ngx_http_zvm_main_conf_t  *zmcf;
 
-    static ngx_str_t       content_length = ngx_string("CONTENT_LENGTH");
+    static ngx_str_t           content_length = ngx_string("CONTENT_LENGTH");
+
+    zmcf = ngx_http_get_module_main_conf(r, ngx_http_zvm_module);
+    ngx_http_zvm_request_id(r, zmcf->request_id);
 
     rc = ngx_http_zvm_script(r, session);
 

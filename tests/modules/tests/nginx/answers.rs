@@ -1,6 +1,7 @@
 //! What a guest is told, and what becomes of what it writes.
 
 use crate::{CGI, status};
+use std::collections::HashSet;
 use std::io::Write;
 use zvfs_modules_tests::nginx::{Answer, Nginx};
 
@@ -102,4 +103,27 @@ fn the_header_lines_of_an_answer_mean_what_cgi_says() {
     assert_eq!(server.curl("http", "/cgi?length=10", &[]).stdout, b"0123456789");
     assert_eq!(server.curl("http", "/cgi?length=4", &[]).stdout, b"0123");
     assert_eq!(server.curl("http", "/cgi?length=0", &[]).stdout, b"");
+}
+
+/// The module makes the value itself, as long as nobody has asked for it before.
+#[test]
+fn a_request_has_one_id_for_the_guest_and_the_server() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let lines = "zvm_program @CGI@; add_header X-Id $request_id;";
+    let site = format!(
+        "location /late {{ {lines} }}\nlocation /early {{ set $first $request_id; add_header X-First $first; {lines} }}"
+    );
+    let server = Nginx::start("", &site);
+    let mut ids = HashSet::new();
+    for path in ["/late?environment", "/early?environment"].repeat(20) {
+        let said = String::from_utf8(server.curl("http", path, &["--include"]).stdout).unwrap();
+        let field = |name: &str| said.lines().find_map(|line| line.trim_end().strip_prefix(name));
+        let id = field("REQUEST_ID=").unwrap();
+        assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{said}");
+        assert_eq!(field("X-Id: "), Some(id), "{said}");
+        assert!(path.starts_with("/late") || field("X-First: ") == Some(id), "{said}");
+        assert!(ids.insert(id.to_owned()), "{id} came twice");
+    }
 }
