@@ -83,6 +83,10 @@ static bool is_header_line(request_rec *r, const char *line, apr_size_t size, un
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's header lines have %s twice", name);
         return false;
     }
+    if (once == HEADER_LOCATION && header_value_is_blank(bytes + value, size - value)) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: the guest's header %s is empty", name);
+        return false;
+    }
     *said |= once;
     return true;
 }
@@ -183,9 +187,12 @@ int answer_end(struct answer *answer, const char **next) {
 }
 
 int answer_follow(request_rec *r, const char *next) {
+    /* They are about the body that the guest would have sent, and would go with the other one. Its cookies do go. */
+    static const char *const names[] = {"Content-Encoding", "Content-Language", "Content-Location", "Content-Disposition"};
     /* What the guest left of the body would pass for the connection's next request, once nothing says how long the body is. */
     int status = ap_discard_request_body(r);
     if (status != OK) return status;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) apr_table_unset(r->err_headers_out, names[i]);
     r->method = "GET";
     r->method_number = M_GET;
     apr_table_unset(r->headers_in, "Content-Length");

@@ -31,7 +31,7 @@ static struct checked_user user(void) {
 
 static int say(server_rec *server, const struct checked_fault *fault, const struct named_site *site) {
     const ap_directive_t *directive = directive_of(fault->part, site);
-    const char *of = directive == site->directive ? site->site->file : "";
+    const char *of = site && directive == site->directive ? site->site->file : "";
     const char *line = fault->line ? apr_psprintf(server->process->pconf, "MANIFEST %lu: ", fault->line) : "";
     ap_log_error(APLOG_MARK, APLOG_EMERG, 0, server, "zvm: line %d of %s: %s: %s%s%s%s", directive->line_num, directive->filename,
                  directive->directive, of, *of ? ": " : "", line, fault->text);
@@ -85,9 +85,15 @@ int checks_run(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary
     if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
     if (find_handlers(temporary, server, ap_conftree, false) && !server_settings.sites) return HTTP_INTERNAL_SERVER_ERROR;
     for (site = server_settings.sites; site; site = site->next) count++;
-    if (count == 0) return OK;
+    if (count == 0) {
+        /* Without a guest what all would have in common is looked at by itself. */
+        if (!server_settings.configuration.directive && !server_settings.worker.directive && !server_settings.cache.directive) return OK;
+        count = 1;
+    }
     places = apr_pcalloc(temporary, count * sizeof *places);
     sites = apr_pcalloc(temporary, count * sizeof *sites);
+    places[0].host = settings_host();
+    places[0].configured_by = "ZvmConfiguration";
     for (site = server_settings.sites; site; site = site->next, i++) {
         sites[i] = site;
         places[i].host = settings_host();

@@ -65,7 +65,9 @@ static enum checked_part check_place(const struct checked_place *place, unsigned
     enum checked_part part = CHECKED_NOTHING;
     int32_t code;
     if (zvm_host_new(&place->host, &options.host, err)) return part_of_host(&place->host);
-    if (zvm_session_new(place->manifest, place->manifest_size, &options, &session, err)) {
+    if (!place->manifest) {
+        if (compiler_check(options.host, err)) part = CHECKED_WORKER;
+    } else if (zvm_session_new(place->manifest, place->manifest_size, &options, &session, err)) {
         part = CHECKED_MANIFEST;
     } else {
         code = place->program ? zvm_session_program(session, place->program, place->program_size, err) : 0;

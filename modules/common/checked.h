@@ -13,7 +13,7 @@
 struct checked_place {
     zvm_host_options host;
     const char *configured_by; /* the directive that names the operator's file, for messages */
-    const char *manifest;
+    const char *manifest; /* NULL: only what the host says is checked */
     uint64_t manifest_size;
     const void *program; /* NULL: the manifest's */
     uint64_t program_size;

@@ -45,4 +45,12 @@ static inline unsigned header_said_once(const unsigned char *name, size_t size) 
     return 0;
 }
 
+/* Whether a value is blank. A Location that is, leads nowhere. */
+static inline bool header_value_is_blank(const unsigned char *bytes, size_t size) {
+    size_t i;
+    for (i = 0; i < size; i++)
+        if (bytes[i] != ' ' && bytes[i] != '\t') return false;
+    return true;
+}
+
 #endif

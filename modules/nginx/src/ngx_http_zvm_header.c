@@ -205,6 +205,11 @@ ngx_http_zvm_header_check(ngx_http_request_t *r, ngx_str_t *line, size_t *name)
         return NGX_ERROR;
     }
 
+    if (once == HEADER_LOCATION && header_value_is_blank(line->data + n + 1, line->len - n - 1)) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest's header %*s is empty", n, line->data);
+        return NGX_ERROR;
+    }
+
     ctx->said |= once;
     return NGX_OK;
 }

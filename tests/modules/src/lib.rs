@@ -28,7 +28,7 @@ pub fn raw(bytes: &[u8]) -> String {
 }
 
 /// Heads that are none, whatever server passes them on; and what its log says of each.
-pub const WRONG_HEADS: [(&[u8], &str); 10] = [
+pub const WRONG_HEADS: [(&[u8], &str); 11] = [
     (b"X: a\x01b\n\nbody", "0x01"),
     (b"X: a\x7f\n\nbody", "0x7f"),
     (b"X: \x1b[31mred\n\nbody", "0x1b"),
@@ -39,4 +39,5 @@ pub const WRONG_HEADS: [(&[u8], &str); 10] = [
     (b"nocolon\n\nbody", "does not begin with a name and a colon"),
     (b"Status: 200 OK\nstatus: 404 Not Found\n\nbody", "status twice"),
     (b"Content-Type: text/plain\nContent-Type: text/html\n\nbody", "Content-Type twice"),
+    (b"Location: \t\n\n", "header Location is empty"),
 ];

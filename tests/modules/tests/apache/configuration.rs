@@ -68,6 +68,15 @@ fn a_handler_without_a_manifest_is_said_with_its_line() {
         said.contains("SetHandler zvm-handler: no ZvmManifest stands in this section or around it"),
         "{said}"
     );
+    // What all guests would have in common is checked without any, too.
+    for (lines, words) in [
+        ("ZvmWorker /bin/true\n", "ZvmWorker: compile the program by /bin/true"),
+        ("ZvmConfiguration /nowhere\n", "ZvmConfiguration: "),
+        ("ZvmCache /proc/cache /proc/key\n", "ZvmCache: "),
+    ] {
+        let said = Apache::without_manifests(lines).err().unwrap();
+        assert!(said.contains(words) && said.contains("line "), "{lines}: {said}");
+    }
     // Another section may have one for it.
     let lines = "</Location>\n<Location /bare>\nSetHandler \"zvm-handler\"\n</Location>\n<Location /other>";
     let apache = Apache::start(&[("guest", "", lines)]);

@@ -48,3 +48,16 @@ fn the_body_of_a_redirected_request_is_no_request() {
         assert!(statuses.len() == 2 && !text.contains("418") && text.contains("hello"), "{header}: {text}");
     }
 }
+
+/// What a guest says of its own body went with the answer of the other URL, which clients then took for compressed.
+#[test]
+fn a_redirect_takes_cookies_along_and_no_words_about_a_body() {
+    if !Apache::is_here() {
+        return;
+    }
+    let apache = Apache::start(&[("guest", "", "")]);
+    let turn = raw(b"Location: /guest?\nContent-Encoding: gzip\nContent-Language: de\nSet-Cookie: a=1\n\n");
+    let answer = apache.curl(&["--include"], false, &format!("/guest?{turn}"));
+    assert!(answer.ends_with("hello\n") && answer.contains("Set-Cookie: a=1"), "{answer}");
+    assert!(!answer.contains("Content-Encoding") && !answer.contains("Content-Language"), "{answer}");
+}
