@@ -8,6 +8,7 @@ use crate::{broker, cat, check, cp, exec, generate, graph, ls, mkdir, mv, provid
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 use vfs_core::Shown;
 use zvfs_command::mount;
@@ -36,14 +37,19 @@ the program's own, or one of those of `run`. 32 without a message: the reader of
 impl Arguments {
     /// Reads the command line; if there is nothing to execute, prints why and returns the exit code.
     pub fn read() -> Result<Arguments, ExitCode> {
-        let words = order::options_first(Arguments::command(), std::env::args_os().collect());
-        parse(words).map_err(|error| print(&without_secrets(without_hidden(error))))
+        // Never dropped: to take it apart costs as much as half of what it is made for, and the process ends with the command.
+        let mut command = ManuallyDrop::new(Arguments::command());
+        let words = order::options_first(&command, std::env::args_os().collect());
+        parse(&mut command, words).map_err(|error| print(&without_secrets(without_hidden(error))))
     }
 }
 
 /// What is told of a command line may name any subcommand, so here all of them are made.
-fn parse(words: Vec<OsString>) -> Result<Arguments, clap::Error> {
-    Arguments::try_parse_from(&words).or_else(|error| match error.kind() {
+fn parse(command: &mut clap::Command, words: Vec<OsString>) -> Result<Arguments, clap::Error> {
+    let parsed = command.try_get_matches_from_mut(&words).and_then(|mut matches| {
+        Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(command))
+    });
+    parsed.or_else(|error| match error.kind() {
         ErrorKind::DisplayVersion => Err(error),
         _ => {
             let mut whole = Arguments::command();
@@ -154,7 +160,8 @@ mod tests {
         let mut whole = Arguments::command();
         whole.build();
         for line in ["zvfs --help", "zvfs help", "zvfs"] {
-            let help = parse(line.split(' ').map(OsString::from).collect()).unwrap_err().to_string();
+            let words = line.split(' ').map(OsString::from).collect();
+            let help = parse(&mut Arguments::command(), words).unwrap_err().to_string();
             for subcommand in whole.get_subcommands().filter(|one| !one.is_hide_set()) {
                 let words = subcommand.get_about().unwrap().to_string();
                 let (name, start) =

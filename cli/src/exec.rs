@@ -10,7 +10,7 @@ use crate::exit::{self, Failure, warn};
 use crate::log;
 use crate::options::Options;
 use crate::run::{CacheOptions, shell_code};
-use crate::{setup, signals, stdout};
+use crate::{process, setup, signals, stdout};
 use clap::Args;
 use guest::Guest;
 use std::collections::BTreeSet;
@@ -41,6 +41,7 @@ impl Exec {
         if self.print_manifest {
             return stdout::print(self.guest.manifest_text()?.trim_end());
         }
+        process::share_arena();
         let control = Control::new();
         let session = Session::new(self.guest.manifest()?)
             .registry(setup::registry(options)?)

@@ -12,6 +12,7 @@ use crate::log;
 use crate::manifest;
 use crate::options::Options;
 use crate::pipes::Pipes;
+use crate::process;
 use crate::setup;
 use crate::signals;
 use clap::{Args, ValueEnum};
@@ -60,6 +61,9 @@ enum Whose {
 
 impl Run {
     pub fn execute(&self, options: &Options) -> Result<(), Failure> {
+        if self.manifests.len() == 1 {
+            process::share_arena();
+        }
         let reports = Reports::open(self.report, self.report_file.as_deref(), &self.manifests)?;
         let manifests = self.read(&reports)?;
         let control = Control::new();

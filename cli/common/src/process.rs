@@ -52,6 +52,16 @@ pub fn refuse_set_uid() -> Result<(), Failure> {
     Err(Error::new(Code::EPERM, text).into())
 }
 
+/// Has all threads allocate from one arena, for a command that runs one guest: of its few threads one works at a time, and each
+/// of the others would map and page in an arena for a few hundred bytes. Before the first thread.
+pub fn share_arena() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the call takes numbers, and changes only where what is allocated later lies.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
+}
+
 /// Threads that may call exit in one moment: each takes one of the functions that are registered and puts another in its place, and one
 /// that finds none ends the process with its own code. As many as the C library has room for without allocating, and no more, since
 /// each start pays for them.

@@ -2,11 +2,13 @@
 //! follows for the last operand, DST.
 
 use clap::{Arg, Command};
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 /// The words of a command line with the options of its subcommand before the operands. Those of a program that a subcommand runs
 /// stay where they are, and so does what is no subcommand.
-pub fn options_first(mut command: Command, words: Vec<OsString>) -> Vec<OsString> {
+pub fn options_first(command: &Command, words: Vec<OsString>) -> Vec<OsString> {
+    let mut command = Cow::Borrowed(command);
     let of_all: Vec<Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
     let (mut first, mut operands) = (Vec::new(), Vec::new());
     let mut rest = words.iter();
@@ -19,11 +21,11 @@ pub fn options_first(mut command: Command, words: Vec<OsString>) -> Vec<OsString
             if has_value_behind(|| command.get_arguments().chain(&of_all), &word.to_string_lossy()) {
                 first.extend(rest.next().cloned());
             }
-        } else if let Some(subcommand) = command.find_subcommand(word).cloned() {
+        } else if let Some(mut subcommand) = command.find_subcommand(word).cloned() {
             first.push(word.clone());
-            command = subcommand;
             // Makes its arguments, which no other subcommand's are needed for.
-            command.build();
+            subcommand.build();
+            command = Cow::Owned(subcommand);
         } else if command.has_subcommands() {
             return words;
         } else {
@@ -73,7 +75,7 @@ mod tests {
     #[track_caller]
     fn ordered(line: &str) -> String {
         let words = line.split(' ').map(OsString::from).collect();
-        let ordered = options_first(Arguments::command(), words);
+        let ordered = options_first(&Arguments::command(), words);
         ordered.join(" ".as_ref()).into_string().unwrap()
     }
 
@@ -122,7 +124,7 @@ mod tests {
                 let line = format!("zvfs {} {names} -v", subcommand.get_name());
                 let words = line.split(' ').map(OsString::from).collect();
                 let taken =
-                    Arguments::command().try_get_matches_from(options_first(Arguments::command(), words));
+                    Arguments::command().try_get_matches_from(options_first(&Arguments::command(), words));
                 let unknown = taken.err().filter(|error| {
                     use clap::error::ErrorKind::*;
                     matches!(error.kind(), UnknownArgument | TooManyValues | WrongNumberOfValues)
