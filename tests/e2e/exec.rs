@@ -182,6 +182,26 @@ fn what_it_makes_in_a_directory_is_taken_out() {
     );
 }
 
+/// Found: yosys ended with a failed assertion, since it makes its files in /tmp.
+#[test]
+fn files_of_its_own_may_be_in_tmp() {
+    let Some(folder) = guest() else { return };
+    let put = ["guest.wasm", "put", "/tmp/x", "text"];
+    run(exec(&folder, &[&["--scratch", "64k"], &put[..]].concat())).succeeded();
+    run(exec(&folder, &[&["--out-dir", "out=result"], &put[..]].concat())).succeeded();
+    assert_eq!(run(exec(&folder, &put)).code, 1);
+    // What the options have there is there.
+    folder.write("from", "a text");
+    fs::create_dir(folder.at("data")).unwrap();
+    folder.write("data/y", "Y");
+    for options in [["--scratch", "64k", "--read", "tmp=from"], ["--scratch", "64k", "--write", "tmp/x=to"]] {
+        let done = run(exec(&folder, &[&options[..], &["guest.wasm", "cat"]].concat()));
+        assert_eq!(done.succeeded().out(), "", "{done:?}");
+    }
+    let shown = ["--scratch", "64k", "--dir", "tmp=data", "guest.wasm", "cat", "tmp/y"];
+    assert_eq!(run(exec(&folder, &shown)).succeeded().out(), "Y");
+}
+
 /// Found: what a guest had left of a file when its scratch space was full was in place, with exit code 0.
 #[test]
 fn a_guest_that_passes_over_a_full_scratch_space_leaves_nothing() {

@@ -119,6 +119,11 @@ impl Guest {
         let taken_out = self.channels.takes_out().then_some(SCRATCH);
         if let Some(size) = self.scratch.or(taken_out) {
             lines.push(Line::new("--scratch", format!("Scratch = {size}")));
+            // Programs make files there without looking for it.
+            let temporary = "/tmp";
+            if !line::parse(&lines)?.channels.iter().any(|channel| &*channel.alias == temporary) {
+                lines.push(Line::new("--scratch", format!("Preopen = {temporary}")));
+            }
         }
         if let Some(name) = &self.function {
             lines.push(Line::new("--function", format!("Function = {name}")));
