@@ -155,10 +155,14 @@ typedef struct {
     ngx_uint_t request_id; /* the index of nginx's variable */
 } ngx_http_zvm_main_conf_t;
 
-typedef struct {
+typedef struct ngx_http_zvm_param_s ngx_http_zvm_param_t;
+
+struct ngx_http_zvm_param_s {
     ngx_str_t name;
     ngx_http_complex_value_t value;
-} ngx_http_zvm_param_t;
+    ngx_http_zvm_param_t *instead; /* of this name too, for requests where this one is empty */
+    unsigned instead_of_other:1; /* it is another's `instead` */
+};
 
 struct ngx_http_zvm_loc_conf_s {
     ngx_http_zvm_loc_conf_t *outer; /* what values are inherited from */
@@ -260,7 +264,7 @@ struct ngx_http_zvm_ctx_s {
     off_t left; /* bytes that the answer may still have; -1: any number */
     ngx_uint_t said; /* what the header lines say once: of header_field.h, HEADER_... */
     zvm_session *session; /* that has ended: its report stays for the log */
-    ngx_str_t state; /* of that report, or why there is none */
+    ngx_str_t state; /* of that report, once it is asked for or failed; or why there is none */
     unsigned waiting:1;
     unsigned body_closed:1;
     unsigned failed:1;
@@ -300,6 +304,8 @@ void ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx);
 u_char *ngx_http_zvm_printable(u_char *to, const u_char *bytes, size_t n);
 /* The session's report is there. */
 void ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx);
+/* Whether its session is known to have ended, or could not begin. */
+ngx_uint_t ngx_http_zvm_has_outcome(ngx_http_zvm_ctx_t *ctx);
 /* What to finalize a request with whose session failed. An answer that has begun is broken off: it must not look complete. */
 ngx_int_t ngx_http_zvm_failure(ngx_http_zvm_ctx_t *ctx);
 /* $zvm_state, $zvm_fuel and $zvm_report. */

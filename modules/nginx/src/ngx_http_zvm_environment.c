@@ -5,6 +5,8 @@
 #define NGX_HTTP_ZVM_HEADERS_MAX  256
 
 
+static void ngx_http_zvm_chain(ngx_array_t *variables);
+static ngx_int_t ngx_http_zvm_set_param(ngx_http_request_t *r, zvm_session *session, ngx_http_zvm_param_t *param);
 static ngx_int_t ngx_http_zvm_set(ngx_http_request_t *r, zvm_session *session, ngx_str_t *name, ngx_str_t *value);
 static ngx_int_t ngx_http_zvm_script(ngx_http_request_t *r, zvm_session *session);
 static ngx_int_t ngx_http_zvm_header_variables(ngx_http_request_t *r, zvm_session *session);
@@ -68,6 +70,7 @@ ngx_http_zvm_variables(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
             return NGX_ERROR;
         }
 
+        ngx_memzero(param, sizeof(ngx_http_zvm_param_t));
         param->name = known->key;
 
         ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
@@ -80,14 +83,9 @@ ngx_http_zvm_variables(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
         }
     }
 
-    if (conf->params == NGX_CONF_UNSET_PTR) {
-        return NGX_OK;
-    }
+    given = conf->params == NGX_CONF_UNSET_PTR ? NULL : conf->params->elts;
 
-    /* A session takes the last of one name. */
-    given = conf->params->elts;
-
-    for (i = 0; i < conf->params->nelts; i++) {
+    for (i = 0; given != NULL && i < conf->params->nelts; i++) {
         param = ngx_array_push(conf->variables);
         if (param == NULL) {
             return NGX_ERROR;
@@ -96,7 +94,31 @@ ngx_http_zvm_variables(ngx_conf_t *cf, ngx_http_zvm_loc_conf_t *conf)
         *param = given[i];
     }
 
+    ngx_http_zvm_chain(conf->variables);
     return NGX_OK;
+}
+
+
+/* Of one name the last counts that is not empty: those before it are not looked at. */
+static void
+ngx_http_zvm_chain(ngx_array_t *variables)
+{
+    ngx_uint_t             i, k;
+    ngx_http_zvm_param_t  *params;
+
+    params = variables->elts;
+
+    for (i = 0; i < variables->nelts; i++) {
+        params[i].instead = NULL;
+        params[i].instead_of_other = 0;
+
+        for (k = i; k > 0 && params[i].instead == NULL; k--) {
+            if (ngx_strcmp(params[k - 1].name.data, params[i].name.data) == 0) {
+                params[i].instead = &params[k - 1];
+                params[k - 1].instead_of_other = 1;
+            }
+        }
+    }
 }
 
 
@@ -130,17 +152,32 @@ ngx_http_zvm_environment(ngx_http_request_t *r, ngx_http_zvm_loc_conf_t *conf, z
     params = conf->variables->elts;
 
     for (i = 0; rc == NGX_OK && i < conf->variables->nelts; i++) {
-        if (ngx_http_complex_value(r, &params[i].value, &value) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-
-        /* CGI wants QUERY_STRING in any case. */
-        if (value.len != 0 || ngx_strcmp(params[i].name.data, "QUERY_STRING") == 0) {
-            rc = ngx_http_zvm_set(r, session, &params[i].name, &value);
+        if (!params[i].instead_of_other) {
+            rc = ngx_http_zvm_set_param(r, session, &params[i]);
         }
     }
 
     return rc;
+}
+
+
+static ngx_int_t
+ngx_http_zvm_set_param(ngx_http_request_t *r, zvm_session *session, ngx_http_zvm_param_t *param)
+{
+    ngx_str_t  value;
+
+    for ( /* void */ ; param != NULL; param = param->instead) {
+        if (ngx_http_complex_value(r, &param->value, &value) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        /* CGI wants QUERY_STRING in any case. */
+        if (value.len != 0 || ngx_strcmp(param->name.data, "QUERY_STRING") == 0) {
+            return ngx_http_zvm_set(r, session, &param->name, &value);
+        }
+    }
+
+    return NGX_OK;
 }
 
 

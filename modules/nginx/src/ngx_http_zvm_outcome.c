@@ -122,6 +122,10 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
     guest_code = zvm_session_guest_code(ctx->session);
     ctx->failed = exit_code != 0 || guest_code != 0;
 
+    if (!ctx->failed) {
+        return;
+    }
+
     ctx->state.data = (u_char *) zvm_session_state(ctx->session);
     ctx->state.len = ngx_strlen(ctx->state.data);
 
@@ -130,9 +134,14 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
         ngx_http_zvm_exited(r, guest_code, &ctx->state);
     }
 
-    if (ctx->failed) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state, exit_code);
-    }
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state, exit_code);
+}
+
+
+ngx_uint_t
+ngx_http_zvm_has_outcome(ngx_http_zvm_ctx_t *ctx)
+{
+    return ctx->session != NULL || ctx->state.data != NULL;
 }
 
 
@@ -184,6 +193,11 @@ ngx_http_zvm_state_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     ctx = ngx_http_zvm_ended(r, v);
     if (ctx == NULL) {
         return NGX_OK;
+    }
+
+    if (ctx->state.data == NULL) {
+        ctx->state.data = (u_char *) zvm_session_state(ctx->session);
+        ctx->state.len = ngx_strlen(ctx->state.data);
     }
 
     v->data = ctx->state.data;
@@ -245,7 +259,7 @@ ngx_http_zvm_ended(ngx_http_request_t *r, ngx_http_variable_value_t *v)
 
     ctx = ngx_http_zvm_context(r);
 
-    v->not_found = ctx == NULL || ctx->state.data == NULL;
+    v->not_found = ctx == NULL || !ngx_http_zvm_has_outcome(ctx);
     v->valid = !v->not_found;
     v->no_cacheable = 0;
 

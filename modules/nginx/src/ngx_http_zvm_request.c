@@ -354,7 +354,7 @@ ngx_http_zvm_advance(ngx_http_zvm_ctx_t *ctx)
 
     ngx_http_zvm_messages(ctx);
 
-    if (ctx->job->ended && ctx->state.data == NULL) {
+    if (ctx->job->ended && !ngx_http_zvm_has_outcome(ctx)) {
         ngx_http_zvm_outcome(ctx);
     }
 

@@ -127,3 +127,28 @@ fn a_request_has_one_id_for_the_guest_and_the_server() {
         assert!(ids.insert(id.to_owned()), "{id} came twice");
     }
 }
+
+/// Of one name the last that is not empty counts, whether it is the module's or the configuration's.
+#[test]
+fn an_empty_parameter_leaves_what_stands_before_it() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let lines = "zvm_param SERVER_NAME first; zvm_param SERVER_NAME $arg_name; zvm_param HTTPS $arg_name; \
+                 zvm_param QUERY_STRING $arg_query;";
+    let server = Nginx::start("", &format!("location /cgi {{ zvm_program @CGI@; {lines} }}"));
+    let said = |path: &str| String::from_utf8(server.curl("https", path, &[]).stdout).unwrap();
+    let (empty, given) = (said("/cgi?query=environment"), said("/cgi?query=environment&name=last"));
+    for (text, line) in [
+        (&empty, "SERVER_NAME=first"),
+        (&empty, "HTTPS=on"),
+        (&given, "SERVER_NAME=last"),
+        (&given, "HTTPS=last"),
+    ] {
+        let name = line.split('=').next().unwrap();
+        let lines: Vec<&str> = text.lines().filter(|said| said.split('=').next() == Some(name)).collect();
+        assert_eq!(lines, [line], "{text}");
+    }
+    // An empty one is one all the same, which CGI wants: the guest has no mode then.
+    assert_eq!(said("/cgi?name=x"), "hello\n");
+}
