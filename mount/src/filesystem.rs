@@ -115,7 +115,6 @@ impl Filesystem for Folder {
                     return Ok((node, stat));
                 }
                 let stat = shared.tree.stat_of(&node, shared.opened_stat(ino.0, handle), call)?;
-                let stat = node.told(&stat);
                 Ok((node, stat))
             },
             move |reply, (node, stat)| {

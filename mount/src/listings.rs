@@ -66,7 +66,9 @@ impl Listing {
     pub fn add(&mut self, name: Name<'_>) {
         match name.itself() {
             Some(stat) => {
-                let known = Known { stat: stat.clone(), is_current: true };
+                // One that lacks a file's time, as LIST of FTP, is no answer to what the time is: it would be another one a moment later.
+                let is_current = stat.kind != Kind::Regular || stat.modified.is_some();
+                let known = Known { stat: stat.clone(), is_current };
                 self.names.insert(name.bytes.to_owned(), known);
             }
             None => {
@@ -184,13 +186,22 @@ impl Listings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::SystemTime;
 
     fn listing(names: &[(&str, Option<Kind>)]) -> Listing {
         let mut listing = Listing::begin();
         for (name, kind) in names {
-            listing.add(Name { bytes: name.as_bytes(), stat: kind.map(Stat::of_kind).as_ref() });
+            let stat = kind.map(|kind| Stat::of_kind(kind).modified(SystemTime::UNIX_EPOCH));
+            listing.add(Name { bytes: name.as_bytes(), stat: stat.as_ref() });
         }
         listing
+    }
+
+    #[test]
+    fn a_file_without_a_time_is_asked_for() {
+        let mut listing = Listing::begin();
+        listing.add(Name { bytes: b"file", stat: Some(&Stat::of_kind(Kind::Regular).size(1)) });
+        assert!(matches!(listing.of(b"file"), Seen::Itself(Kind::Regular)));
     }
 
     #[test]

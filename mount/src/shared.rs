@@ -108,7 +108,7 @@ impl Shared {
     /// Gives what was found, or made, in a folder its number, and says what the kernel is told of it.
     pub fn enter(&self, folder: &Node, name: &[u8], descriptor: String, stat: &Stat) -> FileAttr {
         let node = self.tree.enter(folder, name, descriptor, stat);
-        self.look.of(node.ino, node.shape, &node.told(stat))
+        self.look.of(node.ino, node.shape, stat)
     }
 
     /// Opens a file to be written, or makes one: by what writes it already, where that is possible.

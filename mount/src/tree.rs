@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use vfs_core::{Code, Error, Kind, OpenOptions, Registry, Result, Stat, below};
 
 /// The folder itself.
@@ -47,20 +47,6 @@ impl Node {
     /// All that there is to know of its version; `None`: the provider has none, or a program has written it since.
     pub fn known(&self) -> Option<Stat> {
         (!self.version().is_empty() && !self.is_written()).then(|| self.stat.clone())
-    }
-
-    /// What programs are told of it, of which a provider says this: the time that they were told before, if this one is the same to the
-    /// minute. Some servers' listings have no seconds, and a file whose time is another one than a moment ago counts as changed.
-    pub fn told(&self, stat: &Stat) -> Stat {
-        let (before, now) = (self.stat.modified.and_then(seconds), stat.modified.and_then(seconds));
-        let is_same = matches!((before, now), (Some(one), Some(other))
-            if one / 60 == other / 60 && (one % 60 == 0 || other % 60 == 0));
-        let is_known = is_same && !self.is_written() && self.stat.size == stat.size;
-        let mut told = stat.clone();
-        if is_known {
-            told.modified = self.stat.modified;
-        }
-        told
     }
 
     /// The version that the kernel may keep; empty: the provider has none.
@@ -247,36 +233,5 @@ impl Tree {
     pub fn written(&self, node: &Node) {
         node.is_written.store(true, Ordering::SeqCst);
         self.listings.changed(node.parent, &node.name, Kind::Regular);
-    }
-}
-
-fn seconds(time: SystemTime) -> Option<u64> {
-    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_without_seconds_is_the_same_as_one_with_them() {
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let file = |size, seconds| Stat::of_kind(Kind::Regular).size(size).modified(at(seconds));
-        let node = |stat| Node {
-            ino: 2,
-            parent: ROOT,
-            name: b"file".to_vec(),
-            descriptor: String::new(),
-            shape: FileType::RegularFile,
-            stat,
-            is_written: AtomicBool::new(false),
-        };
-        let told = |before, now| node(file(1, before)).told(&file(1, now)).modified;
-        assert_eq!((told(600, 659), told(659, 600)), (Some(at(600)), Some(at(659))));
-        assert_eq!((told(600, 660), told(601, 602)), (Some(at(660)), Some(at(602))));
-        assert_eq!(node(file(1, 600)).told(&file(2, 601)), file(2, 601));
-        let written = node(file(1, 600));
-        written.is_written.store(true, Ordering::SeqCst);
-        assert_eq!(written.told(&file(1, 601)), file(1, 601));
     }
 }

@@ -233,7 +233,7 @@ fn programs_read_ftp_servers_until_one_goes() {
             Mounted::by(configured(config.path(), "ftp", &settings, options), at.path(), &tree)
         };
         all_find(mount(&[]), &files);
-        // Found: tar said that a file had changed, whose time had no seconds in the listing.
+        // Found: tar said that a file had changed, whose time the listing did not tell, and was then the mount's own.
         let mounted = mount(&["--cache-time", "0ms"]);
         let name = mounted.path().join("numbers.db");
         assert!(fs::read_dir(mounted.path()).unwrap().count() > 0);
