@@ -26,6 +26,8 @@ const WRITES: [(&str, usize, usize); 4] = [
 ];
 const READ: usize = 256 << 10;
 const TRIPS: u64 = 5_000;
+/// More frames than a pipe's ends go over TCP on one host.
+const SHORT: usize = 1100;
 
 fn main() -> Result<(), Failure> {
     let (plain, checked) = (hosts("off", "host")?, hosts("on", "host")?);
@@ -42,6 +44,20 @@ fn main() -> Result<(), Failure> {
     streams("with CRC", "a netpipe", |size, total| through(&checked, size, total), tcp, through_tcp);
     streams("without CRC", "a netpipe", |size, total| through(&plain, size, total), "a FIFO", through_fifo);
     streams("on one host", "a netpipe", |size, total| through(&shared, size, total), "a FIFO", through_fifo);
+    if is_wanted("on one host, short pipes") {
+        let apart = of_settings("crc = \"off\", same-host = \"off\"", "host")?;
+        heading("on one host, short pipes", "through memory", "over TCP");
+        for (name, side, each) in [
+            ("one, a byte", 1, 1),
+            ("8 x 8, 4 KiB", 8, 4 << 10),
+            ("16 x 16, 64 KiB", 16, 64 << 10),
+            ("16 x 16, 512 KiB", 16, 512 << 10),
+            ("4 x 4, 4 MiB", 4, 4 << 20),
+        ] {
+            let through = |hosts: &Hosts| expect(through_mesh(hosts, side, each));
+            pair_timed(name, (side * side) as u64, || through(&shared), || through(&apart));
+        }
+    }
     let least = limits::Ring::build(folder.path())?;
     if let Some(ring) = &least {
         streams("on one host, in C", "a ring", |size, total| ring.flow(size, total), "a FIFO", through_fifo);
@@ -169,6 +185,41 @@ fn through_netpipe(hosts: &Hosts, size: usize, total: usize) -> Result<Duration,
     check(join(taking)?, total, start)
 }
 
+/// From each of some writers to each of as many readers: new pipes, whose ends find each other meanwhile.
+fn through_mesh(hosts: &Hosts, side: usize, each: usize) -> Result<Duration, Failure> {
+    let start = Instant::now();
+    let (mut writers, mut readers) = (Vec::new(), Vec::new());
+    for _ in 0..side {
+        // Addresses of loopback where nobody else listens.
+        static PLACE: AtomicU16 = AtomicU16::new(0);
+        let places = (0..side).map(|_| PLACE.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        let descriptors: Vec<String> =
+            places.map(|[high, low]| format!("tcp://127.77.{high}.{low}:9700")).collect();
+        let open = |host: &Registry, flags| -> Result<Vec<OpenFile>, vfs_core::Error> {
+            descriptors.iter().map(|descriptor| host.open(descriptor, &OpenOptions::new(flags))).collect()
+        };
+        writers.push(open(&hosts.left, OpenFlags::WRITE)?);
+        readers.push(open(&hosts.right, OpenFlags::READ)?.into_iter());
+    }
+    let writing = writers.into_iter().map(|mut pipes| {
+        thread::spawn(move || -> Result<usize, Failure> {
+            pipes.iter_mut().try_for_each(|pipe| pipe.write_all(&vec![7; each]))?;
+            pipes.iter_mut().try_for_each(|pipe| pipe.finish(Finish::Commit))?;
+            Ok(0)
+        })
+    });
+    let mut threads: Vec<_> = writing.collect();
+    for _ in 0..side {
+        let pipes: Vec<OpenFile> = readers.iter_mut().filter_map(Iterator::next).collect();
+        threads.push(thread::spawn(move || pipes.into_iter().map(|mut pipe| drain(&mut pipe)).sum()));
+    }
+    let mut came = 0;
+    for thread in threads {
+        came += join(thread)?;
+    }
+    check(came, side * side * each, start)
+}
+
 impl Hosts {
     /// Writers and readers of some pipes, from left to right or back, whose ends know each other: finding each other is not what is
     /// measured.
@@ -190,7 +241,13 @@ impl Hosts {
                 Read::read_exact(&mut reader, &mut [0])?;
                 pipes.push((writer, reader));
             }
-            // Both ends of a pipe map the memory of both. On a machine with much to do they may miss each other.
+            // Both ends of a pipe map the memory of both, once it has carried some frames.
+            for _ in 0..if self.shares { SHORT } else { 0 } {
+                for (writer, reader) in &mut pipes {
+                    writer.write_all(&[7])?;
+                    Read::read_exact(reader, &mut [0])?;
+                }
+            }
             if !self.shares || shared_mappings()? == 4 * N {
                 return pipes.try_into().map_err(|_| "another number of pipes".into());
             }

@@ -94,7 +94,7 @@ kinds! {
     Window = 0x82, "WINDOW", 4..=4;
     /// A sign of life. Only if both sides have the feature.
     Alive = 0x83, "ALIVE", 0..=0;
-    /// How the dialler's way to the meeting place ended. Only if both sides have the feature.
+    /// The writer waits where the two meet, or goes on there. Only if both sides have the feature.
     Meeting = 0x84, "MEETING", 1..=1;
     /// Asks a broker what it holds behind a place. Only if both sides have the feature.
     Status = 0x90, "STATUS", 16..=16;

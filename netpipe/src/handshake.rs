@@ -9,7 +9,7 @@ use crate::error::{Error, Reason, Result, code};
 use crate::frame::{self, Gather, HEADER, Header, Kind};
 use crate::hello::{FEATURE_SAME_HOST, Hello, MAGIC, Purpose, VERSIONS};
 use crate::message::Message;
-use crate::same_host::{Meeting, Outcome};
+use crate::same_host::Meeting;
 use crate::values::{Role, random};
 use std::time::Duration;
 
@@ -31,9 +31,6 @@ pub enum Progress {
     More,
     /// Acceptor only: the peer's HELLO is here. [`Handshake::accept`] or [`Handshake::refuse`] goes on.
     Hello(Hello),
-    /// The two may be on one host, and meet there. An acceptor waits at the place before it sends its output, and goes on with
-    /// [`Handshake::input`]; a dialler goes there, and then on with [`Handshake::met`].
-    Meeting(Box<Meeting>),
     /// The handshake is complete, once all output is sent. What follows belongs to the connection's purpose.
     Done(Established),
 }
@@ -47,8 +44,8 @@ pub struct Established {
     pub features: u64,
     /// Whether both proved a secret.
     pub proven: bool,
-    /// Whether they met on one host.
-    pub met: bool,
+    /// Where the two meet if they are on one host, once the pipe has carried enough.
+    pub meeting: Option<Box<Meeting>>,
     /// The reader's window in bytes, whichever end that is; of no meaning but in a pipe.
     pub window: u32,
     /// What the peer said of itself.
@@ -90,8 +87,6 @@ enum HandshakeState {
     Asked(Hello, Vec<u8>),
     /// Waits for the peer's PROOF.
     AwaitsProof(Secret, Transcript, Established),
-    /// Has only to learn whether they met, from its owner (dialler) or from MEETING (acceptor).
-    Meets(Established),
     /// Needs nothing more; what every later call returns.
     Over(Error),
 }
@@ -159,21 +154,6 @@ impl Handshake {
         self.settle(progress)
     }
 
-    /// Dialler: says how the meeting went, and so completes the handshake.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`]: there was none to go to.
-    pub fn met(&mut self, outcome: Outcome) -> Result<Progress> {
-        match std::mem::replace(&mut self.state, over()) {
-            HandshakeState::Meets(established) if self.side == Side::Dialler => {
-                let met = outcome == Outcome::Met;
-                frame::append(&mut self.output, Kind::Meeting, &[u8::from(met)]);
-                Ok(Progress::Done(Established { met, ..established }))
-            }
-            _ => Err(Error::Invalid("a dialler says how a meeting went, once".into())),
-        }
-    }
-
     /// Refuses the peer, with a code and a text that go to its user; returns that as an error.
     pub fn refuse(&mut self, reason: Reason) -> Error {
         self.end(Error::Invalid(format!("refused: {reason}").into()), Some(reason))
@@ -203,8 +183,6 @@ impl Handshake {
         let wanted = match &self.state {
             HandshakeState::Asked(hello, _) => return Ok(Progress::Hello(hello.clone())),
             HandshakeState::AwaitsProof(..) => Kind::Proof,
-            HandshakeState::Meets(_) if self.side == Side::Dialler => return Ok(Progress::More),
-            HandshakeState::Meets(_) => Kind::Meeting,
             HandshakeState::SentHello(..) | HandshakeState::AwaitsHello | HandshakeState::Over(_) => {
                 Kind::Hello
             }
@@ -227,11 +205,6 @@ impl Handshake {
                 }
                 self.finish(Some(&secret), &transcript, established)
             }
-            HandshakeState::Meets(established) => match body {
-                [0] => Ok(Progress::Done(established)),
-                [1] => Ok(Progress::Done(Established { met: true, ..established })),
-                _ => Err(Error::protocol("a MEETING frame that says neither yes nor no")),
-            },
             HandshakeState::AwaitsHello | HandshakeState::Asked(..) | HandshakeState::Over(_) => {
                 let hello = Hello::parse(body)?;
                 self.state = HandshakeState::Asked(hello.clone(), frame);
@@ -265,21 +238,22 @@ impl Handshake {
         Ok(Progress::More)
     }
 
-    /// Completes the handshake, or leads to a meeting first.
+    /// Completes the handshake.
     fn finish(
-        &mut self,
+        &self,
         secret: Option<&Secret>,
         transcript: &Transcript,
         established: Established,
     ) -> Result<Progress> {
-        let Some(role) = established.peer.role.filter(|_| established.features & FEATURE_SAME_HOST != 0)
-        else {
-            return Ok(Progress::Done(established));
+        let meets = established.features & FEATURE_SAME_HOST != 0;
+        let meeting = match established.peer.role.filter(|_| meets) {
+            Some(role) => {
+                let (role, window) = (role.other(), established.window);
+                Some(Box::new(Meeting::new(secret, transcript, self.side, role, window)?))
+            }
+            None => None,
         };
-        let window = established.window;
-        let meeting = Meeting::new(secret, transcript, self.side, role.other(), window)?;
-        self.state = HandshakeState::Meets(established);
-        Ok(Progress::Meeting(Box::new(meeting)))
+        Ok(Progress::Done(Established { meeting, ..established }))
     }
 
     fn prove(&mut self, secret: &Secret, transcript: &Transcript) -> Result<()> {
@@ -378,5 +352,5 @@ fn agree(side: Side, own: &Hello, peer: Hello) -> Result<Established> {
     }
     let features = own.features & peer.features;
     let window = if own.role == Some(Role::Reader) { own.window() } else { peer.window() };
-    Ok(Established { version, features, proven: own.proof, met: false, window, peer })
+    Ok(Established { version, features, proven: own.proof, meeting: None, window, peer })
 }

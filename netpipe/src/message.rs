@@ -5,6 +5,7 @@ pub use crate::fields::ADDRESSES_MAX;
 use crate::fields::{self, push_address, put, put_addresses};
 use crate::frame::{self, Gather, HEADER, Header, Kind};
 use crate::held::{Held, Place, Totals, place_bytes, place_of};
+use crate::same_host::Step;
 use crate::values::{Address, Name, Role, Token};
 
 /// A frame after the handshake, except DATA.
@@ -22,6 +23,8 @@ pub enum Message {
     Window(u32),
     /// A sign of life.
     Alive,
+    /// The writer's way to where the two meet.
+    Meeting(Step),
     /// The pipe's bad end.
     Discard(Reason),
     /// The payload bytes that the reader's owner has taken.
@@ -117,7 +120,9 @@ impl Sender {
     pub fn sends(self, kind: Kind) -> bool {
         use Kind::*;
         match self {
-            Sender::Writer => matches!(kind, Data | Digest | End | Discard | Full | Alive | Refusal),
+            Sender::Writer => {
+                matches!(kind, Data | Digest | End | Discard | Full | Meeting | Alive | Refusal)
+            }
             Sender::Reader => matches!(kind, Taken | Closed | Done | Window | Alive | Refusal),
             Sender::Instance => {
                 matches!(kind, Register | Withdraw | Unreachable | Discarded | Status | Ping | Pong | Refusal)
@@ -137,6 +142,7 @@ impl Message {
             Message::Full => Kind::Full,
             Message::Window(_) => Kind::Window,
             Message::Alive => Kind::Alive,
+            Message::Meeting(_) => Kind::Meeting,
             Message::Discard(_) => Kind::Discard,
             Message::Taken(_) => Kind::Taken,
             Message::Closed(_) => Kind::Closed,
@@ -171,7 +177,7 @@ impl Message {
     /// Reads a body.
     ///
     /// # Errors
-    /// A body that breaks a rule, or a frame of another stage (HELLO, PROOF, MEETING, DATA): [`Error::Protocol`].
+    /// A body that breaks a rule, or a frame of another stage (HELLO, PROOF, DATA): [`Error::Protocol`].
     pub fn parse(kind: Kind, body: &[u8]) -> Result<Message> {
         let mut rest = Body { kind, rest: body };
         let message = match kind {
@@ -181,6 +187,7 @@ impl Message {
             Kind::Full => Message::Full,
             Kind::Window => Message::Window(rest.array().map(u32::from_le_bytes)?),
             Kind::Alive => Message::Alive,
+            Kind::Meeting => Message::Meeting(Step::of(rest.array()?)?),
             Kind::Discard => Message::Discard(rest.reason()?),
             Kind::Taken => Message::Taken(rest.u64()?),
             Kind::Closed => Message::Closed(rest.u64()?),
@@ -204,9 +211,7 @@ impl Message {
                 let counts = [rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?, rest.u32()?];
                 Message::Totals(Totals::from_counts(next, counts))
             }
-            Kind::Hello | Kind::Proof | Kind::Data | Kind::Meeting => {
-                return Err(kind.out_of_turn());
-            }
+            Kind::Hello | Kind::Proof | Kind::Data => return Err(kind.out_of_turn()),
         };
         rest.end()?;
         Ok(message)
@@ -222,6 +227,7 @@ impl Message {
             | Message::Discarded(number) => number.to_le_bytes().to_vec(),
             Message::Digest(digest) => digest.to_vec(),
             Message::Window(size) => size.to_le_bytes().to_vec(),
+            Message::Meeting(step) => vec![*step as u8],
             Message::Done | Message::Full | Message::Alive | Message::Ping | Message::Pong => Vec::new(),
             Message::Register(register) => register.body(),
             Message::Match(matched) => matched.body(),

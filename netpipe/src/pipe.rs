@@ -6,8 +6,9 @@
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::frame::{self, Crc, Gather, HEADER, Header, Kind};
-use crate::hello::{FEATURE_ALIVE, FEATURE_WINDOWS};
+use crate::hello::{FEATURE_ALIVE, FEATURE_SAME_HOST, FEATURE_WINDOWS};
 use crate::message::{Message, Sender};
+use crate::same_host::Step;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -167,6 +168,8 @@ pub enum Next {
     Control(usize),
     /// So many payload bytes of the DATA frame at hand, for [`Incoming::payload`]. A header's 12 bytes follow.
     Payload(usize),
+    /// The writer is on its way to where the two meet: [`Incoming::followed`] goes on.
+    Meeting(Step),
     /// Nothing: the pipe has ended well, and all payload was read.
     End,
 }
@@ -182,6 +185,8 @@ pub struct Incoming {
     features: u64,
     /// The last frame was FULL.
     full: bool,
+    /// How far the writer has come to where the two meet, and whether the reader is still to follow.
+    step: Option<(Step, bool)>,
     gather: Gather,
     /// Of the DATA frame at hand: the bytes to come, its CRC so far, and the CRC to reach.
     left: u32,
@@ -202,6 +207,7 @@ impl Incoming {
             crc,
             features: 0,
             full: false,
+            step: None,
             gather: Gather::default(),
             left: 0,
             running: None,
@@ -237,6 +243,13 @@ impl Incoming {
         self.full = false;
     }
 
+    /// Notes that the reader has done what a step of the writer asks of it.
+    pub fn followed(&mut self) {
+        if let Some((_, pending)) = &mut self.step {
+            *pending = false;
+        }
+    }
+
     /// What comes next.
     ///
     /// # Errors
@@ -248,6 +261,9 @@ impl Incoming {
         if self.left > 0 {
             return Ok(Next::Payload(self.left as usize));
         }
+        if let Some((step, true)) = self.step {
+            return Ok(Next::Meeting(step));
+        }
         let total = match self.gather.header().map(Header::decode) {
             Some(Ok(header)) => HEADER + header.length as usize,
             _ => HEADER,
@@ -255,7 +271,7 @@ impl Incoming {
         Ok(Next::Control(total - self.gather.bytes().len()))
     }
 
-    /// Takes bytes off `input` up to the next payload, or the end.
+    /// Takes bytes off `input` up to the next payload, a step, or the end.
     ///
     /// # Errors
     /// As [`next`](Incoming::next).
@@ -370,6 +386,13 @@ impl Incoming {
                 Ok(())
             }
             Message::Alive if self.features & FEATURE_ALIVE != 0 => Ok(()),
+            Message::Meeting(step) if self.features & FEATURE_SAME_HOST != 0 => match (self.step, step) {
+                (None, Step::Waits) | (Some((Step::Waits, _)), Step::Leaves) => {
+                    self.step = Some((step, true));
+                    Ok(())
+                }
+                _ => Err(Error::protocol("a step to a meeting out of turn")),
+            },
             Message::Discard(reason) => Err(Error::Discarded(reason)),
             Message::Refusal(reason) => Err(Error::Refused(reason)),
             other => Err(other.kind().out_of_turn()),

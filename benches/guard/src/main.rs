@@ -180,7 +180,12 @@ fn netpipe_64k(place: &Place<'_>, count: u64) -> Result<(), Failure> {
 
 /// One thread writes a block and reads it at the other end.
 fn netpipe(place: &Place<'_>, size: usize, count: u64) -> Result<(), Failure> {
-    let other = Registry::new(Configuration::with_provider_path([provider_folder()]));
+    // Over TCP from the first block to the last: else it would go on through memory in the midst of what is counted.
+    let text = format!(
+        "provider-path = [{:?}]\n[provider.tcp]\nsettings = {{ same-host = \"off\" }}\n",
+        provider_folder()
+    );
+    let other = Registry::new(Configuration::parse(&text)?);
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let descriptor = format!("tcp://127.0.0.1:{port}");
     let mut reader = other.open(&descriptor, &OpenOptions::new(OpenFlags::READ))?;

@@ -1,7 +1,7 @@
 //! What the ends of a handshake know, and nobody else: where they meet, and what each proves there.
 
 use crate::auth::{Secret, Side, Transcript};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::values::Role;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -22,13 +22,24 @@ pub struct Meeting {
     theirs: Hmac<Sha256>,
 }
 
-/// How a meeting went, as the dialler decides and says.
+/// How far a writer has come, as it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The ring carries what the writer sends.
-    Met,
-    /// The connection carries everything.
-    Missed,
+pub enum Step {
+    /// It waits at the place.
+    Waits = 0,
+    /// All that follows goes through the ring.
+    Leaves = 1,
+}
+
+impl Step {
+    /// Reads the body of MEETING.
+    pub(crate) fn of([byte]: [u8; 1]) -> Result<Step> {
+        match byte {
+            0 => Ok(Step::Waits),
+            1 => Ok(Step::Leaves),
+            _ => Err(Error::protocol("a MEETING frame of no known step")),
+        }
+    }
 }
 
 impl Meeting {

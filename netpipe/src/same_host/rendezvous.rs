@@ -26,7 +26,7 @@ pub enum Place {
     Folder(PathBuf),
 }
 
-/// The acceptor's place, until it is dropped.
+/// The writer's place, until it is dropped.
 #[derive(Debug)]
 pub struct Venue {
     listener: OwnedFd,
@@ -65,7 +65,7 @@ impl Place {
         }
     }
 
-    /// The acceptor's: waits there for the dialler. Before its last frame of the handshake, so that nobody comes too early.
+    /// The writer's: waits there for the reader. Before it says so, so that nobody comes too early.
     ///
     /// # Errors
     /// The folder is not there, or this process may not.
@@ -78,7 +78,7 @@ impl Place {
         Ok(venue)
     }
 
-    /// The dialler's: goes there.
+    /// The reader's: goes there.
     ///
     /// # Errors
     /// Nobody waits there.

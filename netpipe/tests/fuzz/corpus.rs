@@ -3,6 +3,7 @@
 
 use crate::CORPUS;
 use netpipe::hello::{FEATURE_SAME_HOST, MAGIC};
+use netpipe::same_host::Step;
 use netpipe::{Address, Header, Hello, Match, Message, Name, Reason, Register, Role, Token};
 use std::fs;
 use std::path::Path;
@@ -129,9 +130,7 @@ fn write() {
 
     let meets = Hello { features: FEATURE_SAME_HOST, ..Hello::pipe(Role::Writer, Name::unnamed(), None) };
     let meets = bare(Hello { nonce: [3; 32], ..meets }.to_bytes());
-    let word = |word| [0x84, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, word];
-    store("acceptor", "valid-meeting", &[&[254], &meets, &word(1)]);
-    store("acceptor", "broken-meeting", &[&[254], &meets, &word(2)]);
+    store("acceptor", "valid-meeting", &[&[254], &meets]);
     let meets = Hello { features: FEATURE_SAME_HOST, ..hello_of_reader };
     store("dialler", "valid-meeting", &[&[254], &bare(meets.to_bytes())]);
 
@@ -158,6 +157,13 @@ fn write() {
     store("incoming", "valid-plain", &[&[254], &data(b"hello ", false), &data(b"world", false), &end]);
     store("incoming", "valid-crc", &[&[255], &data(b"hello ", true), &data(b"world", true), &end]);
     store("incoming", "valid-in-pieces", &[&[5], &data(b"hello ", true), &data(b"world", true), &end]);
+    let steps = [Step::Waits, Step::Leaves].map(|step| Message::Meeting(step).to_bytes());
+    store(
+        "incoming",
+        "valid-meeting",
+        &[&[254], &data(b"hello ", false), &steps.concat(), &data(b"world", false), &end],
+    );
+    store("incoming", "broken-meeting", &[&[254], &steps[1], &end]);
     store("incoming", "broken-total", &[&[254], &data(b"hello ", false), &end]);
     store(
         "incoming",

@@ -3,11 +3,15 @@
 use crate::failure::{lost, of_protocol, silent};
 use crate::link::Received;
 use crate::upstream::Upstream;
+use crate::way::Arriving;
 use netpipe::digest::Digest;
 use netpipe::frame::HEADER;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::pipe::{Incoming, Next};
+use netpipe::same_host::Step;
 use netpipe::{Error, Message};
+use parking_lot::Mutex;
+use rustix::io::Errno;
 use std::sync::Arc;
 use vfs_core::Code;
 use zvfs_net::failure::Failure;
@@ -47,6 +51,10 @@ pub struct Inflow {
     drained: bool,
     /// There are other writers, who have their turn after this one's frame.
     has_others: bool,
+    /// Where the writer waits, once it does. In a lock since memory is one thread's at a time; it is never waited for.
+    arriving: Mutex<Option<Arriving>>,
+    /// It has left the connection since this was asked last.
+    moved: bool,
 }
 
 impl Inflow {
@@ -64,6 +72,8 @@ impl Inflow {
             large: false,
             drained: false,
             has_others: false,
+            arriving: Mutex::default(),
+            moved: false,
         }
     }
 
@@ -81,6 +91,10 @@ impl Inflow {
                 Ok(Next::End) => break Flow::End,
                 Err(error) => break Flow::Broken(of_protocol(&error)),
                 Ok(Next::Control(_)) if self.at < self.end => self.control(),
+                Ok(Next::Meeting(step)) => match self.follow(step) {
+                    Ok(()) => {}
+                    Err(failure) => break Flow::Broken(failure),
+                },
                 Ok(Next::Payload(_)) if done == buf.len() => break Flow::Nothing,
                 // What the caller has is more urgent than what may be there.
                 Ok(Next::Control(_)) if done > 0 => break Flow::Nothing,
@@ -100,6 +114,28 @@ impl Inflow {
             }
         };
         if done > 0 { Flow::Bytes(done) } else { flow }
+    }
+
+    /// Goes where the writer waits, or on with it from there: what it sends comes by another descriptor then.
+    fn follow(&mut self, step: Step) -> Result<(), Failure> {
+        match step {
+            Step::Waits => *self.arriving.get_mut() = self.upstream.way.as_ref().and_then(Arriving::new),
+            Step::Leaves => {
+                let arriving = self.arriving.get_mut().take().filter(|_| self.at == self.end);
+                let (way, arriving) =
+                    self.upstream.way.as_ref().zip(arriving).ok_or_else(|| lost(Errno::PROTO))?;
+                let shared = arriving.join(way, self.upstream.link.connection()).map_err(lost)?;
+                self.upstream.link.share(shared);
+                (self.moved, self.drained) = (true, false);
+            }
+        }
+        self.incoming.followed();
+        Ok(())
+    }
+
+    /// Whether the writer has left the connection since this was asked last.
+    pub fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// Whether a frame was begun: then its rest comes before other writers' frames.
@@ -143,7 +179,12 @@ impl Inflow {
     /// Looks, without waiting, whether END follows what was read: the owner may close without reading on.
     pub fn look_for_end(&mut self) -> bool {
         // Behind a large frame only a header is received at once: DIGEST and END take several of them.
-        while let Ok(Next::Control(_)) = self.incoming.next() {
+        loop {
+            match self.incoming.next() {
+                Ok(Next::Control(_)) => {}
+                Ok(Next::Meeting(step)) if self.follow(step).is_ok() => continue,
+                _ => break,
+            }
             if self.at == self.end && !matches!(self.receive(&mut [], &mut false), Ok(Received::Bytes(_))) {
                 break;
             }

@@ -13,6 +13,7 @@ use rustix::net::{self, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, Sen
 use std::io::{IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 use vfs_core::Events;
 use zvfs_net::socket;
@@ -48,8 +49,8 @@ pub struct Link {
     leaves_machine: bool,
     /// Boxed: most links have none, and it is large.
     tls: Option<Box<Mutex<Session>>>,
-    /// What the writer sends goes that way.
-    shared: Option<Box<Shared>>,
+    /// What the writer sends goes that way, once the two have met.
+    shared: OnceLock<Box<Shared>>,
 }
 
 impl Link {
@@ -63,7 +64,7 @@ impl Link {
         // A machine that talks to an address of its own talks over loopback.
         let leaves_machine =
             peer.ip().to_canonical() != local.ip().to_canonical() && !socket::is_loopback(peer.ip());
-        Ok(Link { socket, peer, leaves_machine, tls: None, shared: None })
+        Ok(Link { socket, peer, leaves_machine, tls: None, shared: OnceLock::new() })
     }
 
     /// Puts TLS between this link and its users.
@@ -72,23 +73,24 @@ impl Link {
     }
 
     /// Has what the writer sends go through memory, since the two met on one host.
-    pub fn share(&mut self, shared: Shared) {
-        self.shared = Some(Box::new(shared));
+    pub fn share(&self, shared: Box<Shared>) {
+        // Once: a writer leaves the connection, and does not come back.
+        let _ = self.shared.set(shared);
     }
 
     /// Whether it does, so that the kernel sends nothing by itself.
     pub fn is_shared(&self) -> bool {
-        self.shared.is_some()
+        self.shared.get().is_some()
     }
 
     /// The memory, if this is its reader's end.
     fn source(&self) -> Option<&Shared> {
-        self.shared.as_deref().filter(|shared| shared.is_reader())
+        self.shared.get().map(Box::as_ref).filter(|shared| shared.is_reader())
     }
 
     /// The memory, if this is its writer's end.
     fn sink(&self) -> Option<&Shared> {
-        self.shared.as_deref().filter(|shared| !shared.is_reader())
+        self.shared.get().map(Box::as_ref).filter(|shared| !shared.is_reader())
     }
 
     /// Goes on with the handshake of TLS, if there is that.
@@ -361,7 +363,7 @@ impl Link {
 
     /// Ends both directions at once; whoever waits for the link wakes up.
     pub fn cut(&self) {
-        if let Some(shared) = &self.shared {
+        if let Some(shared) = self.shared.get() {
             shared.cut();
         }
         let _ = net::shutdown(&self.socket, Shutdown::Both);

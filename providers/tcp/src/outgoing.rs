@@ -4,7 +4,8 @@
 //! the service thread at other times.
 
 use crate::failure::{Outcome, lost, of_protocol, silent};
-use crate::link::{Link, Received};
+use crate::link::{Link, Received, Shared};
+use crate::way::{Leaving, Way};
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::ATOMIC;
 use netpipe::pairing::LastWord;
@@ -52,6 +53,10 @@ pub struct Outgoing {
 pub struct Rest {
     bytes: Vec<u8>,
     at: usize,
+    /// How the writer comes to where the two meet.
+    leaving: Leaving,
+    /// Bytes from here on go through memory: those before that are the last on the connection.
+    turn: Option<(usize, Box<Shared>)>,
 }
 
 impl Rest {
@@ -88,6 +93,23 @@ impl Outgoing {
         self
     }
 
+    /// The two may meet on this host.
+    pub fn with_way(self, way: Option<Way>) -> Outgoing {
+        if let Some(way) = way {
+            self.sending().leaving = Leaving::new(way);
+        }
+        self
+    }
+
+    /// The file's, between two frames: goes a step towards where the two meet, if the pipe has carried enough for that to pay.
+    pub fn approach(&self, rest: &mut Rest) {
+        let (sent, taken) = (self.window.sent(), self.window.taken());
+        if let Some((step, shared)) = rest.leaving.go_on(sent, taken, self.link.connection()) {
+            Message::Meeting(step).append_to(&mut rest.bytes);
+            rest.turn = shared.map(|shared| (rest.bytes.len(), shared));
+        }
+    }
+
     /// Whether digests are in use.
     pub fn has_digest(&self) -> bool {
         self.digest.is_some()
@@ -111,14 +133,19 @@ impl Outgoing {
     /// # Errors
     /// The connection's.
     pub fn push(&self, rest: &mut Rest) -> Result<bool, Errno> {
-        while rest.at < rest.bytes.len() {
-            match self.link.send(&rest.bytes[rest.at..], &[])? {
-                0 => return Ok(false),
-                count => rest.at += count,
+        loop {
+            let end = rest.turn.as_ref().map_or(rest.bytes.len(), |(turn, _)| *turn);
+            while rest.at < end {
+                match self.link.send(&rest.bytes[rest.at..end], &[])? {
+                    0 => return Ok(false),
+                    count => rest.at += count,
+                }
             }
+            let Some((_, shared)) = rest.turn.take() else { break };
+            self.link.share(shared);
         }
         // Frees a large one: most pipes never need it again.
-        *rest = Rest::default();
+        (rest.bytes, rest.at) = (Vec::new(), 0);
         self.link.flush()
     }
 

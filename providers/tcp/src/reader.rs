@@ -101,8 +101,9 @@ impl Reader {
     fn flow(&mut self, buf: &mut [u8], waits: bool) -> Flow {
         while let Some(at) = self.choose() {
             let alone = waits && self.is_alone();
-            let inflow = &mut self.upstreams[at].1;
-            match inflow.read(buf, alone) {
+            let flow = self.upstreams[at].1.read(buf, alone);
+            self.follow(at);
+            match flow {
                 Flow::Bytes(count) => {
                     self.took(at, count);
                     return Flow::Bytes(count);
@@ -113,6 +114,23 @@ impl Reader {
             }
         }
         if self.is_over() { Flow::End } else { Flow::Nothing }
+    }
+
+    /// Has what a writer sends awaited where it comes now, if that is in memory since the last read.
+    fn follow(&mut self, at: usize) {
+        let (number, inflow) = &mut self.upstreams[at];
+        if !inflow.has_moved() {
+            return;
+        }
+        let link = &inflow.upstream.link;
+        if let Some(epoll) = &self.epoll {
+            // Where there is no memory for that, the writer is found when others are.
+            let _ = epoll::delete(epoll, link.connection());
+            let _ = watch(epoll, link, *number);
+        }
+        if let Some(lent) = &mut self.lent {
+            lent.forget(link);
+        }
     }
 
     /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; of one that was read ahead of; of

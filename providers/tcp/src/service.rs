@@ -7,7 +7,6 @@
 //! | `dial` | connections that are being made, names that are being looked up |
 //! | `accept` | listeners, and how many peers may be in their handshake |
 //! | `handshake` | handshakes |
-//! | `meeting`, `way` | where ends on one host meet, and how one gets there |
 //! | `feedback` | what readers say to writers that do not listen themselves |
 //! | `broker` | connections to brokers |
 //! | `discover` | brokers that announce themselves |
@@ -22,9 +21,7 @@ mod feedback;
 mod handshake;
 mod keepalive;
 mod lingering;
-mod meeting;
 mod pipes;
-mod way;
 
 use crate::failure::{Outcome, of_pairing};
 use crate::pipe::ReaderPipe;
@@ -72,8 +69,6 @@ enum Timer {
     Keepalive(keepalive::Keepalive),
     /// Lines that came over and over were counted for long enough.
     Lines,
-    /// Whoever this peer is to meet on this host takes too long.
-    Meeting(u64),
     /// There is room for another handshake, perhaps.
     Admit,
     /// Readers that were left alone are listened to again.
@@ -293,7 +288,6 @@ impl Service {
             Timer::Early(token) => self.token_known(token, true),
             Timer::Keepalive(keepalive) => self.keepalive(keepalive),
             Timer::Lines => self.log_counts(),
-            Timer::Meeting(key) => self.meeting_timed_out(key),
             Timer::Admit => self.admit_pending(),
             Timer::Listen => self.listen_again(),
         }

@@ -103,7 +103,7 @@ pub fn schema() -> Vec<Setting> {
             "same-host",
             "on, or a folder that both ends can write: where ends on one host meet, to go on through shared memory; off: they do not",
         )
-        .default_value("off"),
+        .default_value("on"),
         Setting::new("insecure", SettingKind::Boolean, "talk to other machines even without a secret")
             .default_value("false"),
     ]
@@ -251,8 +251,8 @@ fn listen(text: &str) -> Result<SocketAddr> {
 /// Where ends on one host meet.
 fn same_host(settings: &Settings) -> Result<Option<Place>> {
     match settings.text("same-host") {
-        None | Some("off") => Ok(None),
-        Some("on") => Ok(Some(Place::Abstract)),
+        Some("off") => Ok(None),
+        None | Some("on") => Ok(Some(Place::Abstract)),
         Some(folder) if folder.starts_with('/') && folder.len() <= Place::FOLDER_MAX => {
             Ok(Some(Place::Folder(folder.into())))
         }

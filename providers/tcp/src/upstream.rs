@@ -2,6 +2,7 @@
 
 use crate::link::Link;
 use crate::settings::Windows;
+use crate::way::Way;
 use netpipe::Message;
 use netpipe::digest::Algorithm;
 use netpipe::pipe::REPORT_BYTES;
@@ -21,6 +22,8 @@ pub struct Upstream {
     pub features: u64,
     /// How the whole of it is digested.
     pub digest: Option<Algorithm>,
+    /// Where the two may meet on this host.
+    pub way: Option<Way>,
     taken: AtomicU64,
     reported: AtomicU64,
     unreported: AtomicBool,
@@ -53,6 +56,7 @@ impl Upstream {
             windows,
             features,
             digest: None,
+            way: None,
             taken: AtomicU64::new(0),
             reported: AtomicU64::new(0),
             unreported: AtomicBool::new(false),
@@ -68,6 +72,12 @@ impl Upstream {
     /// Digests are in use.
     pub fn with_digest(mut self, digest: Option<Algorithm>) -> Upstream {
         self.digest = digest;
+        self
+    }
+
+    /// The two may meet on this host.
+    pub fn with_way(mut self, way: Option<Way>) -> Upstream {
+        self.way = way;
         self
     }
 

@@ -136,6 +136,7 @@ impl Writer {
 
     /// Makes way for a frame.
     fn begin_frame(&self, outgoing: &Outgoing, rest: &mut Rest) -> Result<()> {
+        outgoing.approach(rest);
         self.clear(outgoing, rest, "write")?;
         if outgoing.is_finished() {
             // Whoever heard the reader break a rule has refused it, and is about to say why.
@@ -339,9 +340,12 @@ impl File for Writer {
     fn send_from(&mut self, from: BorrowedFd<'_>, offset: u64, count: usize) -> Result<usize> {
         let outgoing = self.ready_to_write()?;
         let link = &outgoing.link;
-        if outgoing.crc || outgoing.has_digest() || link.is_secure() || link.is_shared() {
+        let must_see = || {
             let text = "checksums, digests, TLS and shared memory need to see the bytes";
-            return Err(Failure::new(Code::ENOTSUP, text).error("write", &self.caller.shown));
+            Failure::new(Code::ENOTSUP, text).error("write", &self.caller.shown)
+        };
+        if outgoing.crc || outgoing.has_digest() || link.is_secure() || link.is_shared() {
+            return Err(must_see());
         }
         let unreadable = |errno| Failure::system(errno).error("write", &self.caller.shown);
         let mut part = FilePart::new(from, offset, count).map_err(unreadable)?;
@@ -352,6 +356,9 @@ impl File for Writer {
         let length = part.left();
         let mut rest = outgoing.sending();
         self.begin_frame(&outgoing, &mut rest)?;
+        if link.is_shared() {
+            return Err(must_see());
+        }
         let header = Header { kind: Kind::Data, crc: None, length: length as u32 }.encode();
         outgoing.window.send(length as u64);
         self.send_part(&outgoing, &mut rest, &header, &mut part)?;

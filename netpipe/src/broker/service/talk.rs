@@ -210,6 +210,6 @@ fn answer(
     connection.push(&output);
     match result? {
         Progress::Done(established) => Ok(Some(established)),
-        Progress::More | Progress::Hello(_) | Progress::Meeting(_) => Ok(None),
+        Progress::More | Progress::Hello(_) => Ok(None),
     }
 }

@@ -82,6 +82,11 @@ impl Shared {
         matches!(self.end, Either::Reader(_))
     }
 
+    /// The socket where the two met.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.bell.socket.as_fd()
+    }
+
     /// What becomes readable when the end is to look again.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.bell.set.as_fd()

@@ -1,6 +1,7 @@
 //! The reading end for a host with an event loop: `zvfs.poll/1`.
 
 use super::{Awaited, Reader, State};
+use crate::link::Link;
 use crate::upstream::Upstream;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
@@ -12,6 +13,15 @@ use vfs_core::{Events, Interest, Result, Wanted};
 pub(super) struct Lent {
     epoll: OwnedFd,
     on: Option<Awaited>,
+}
+
+impl Lent {
+    /// Awaits nothing of a connection any more: what comes, comes elsewhere.
+    pub(super) fn forget(&mut self, link: &Link) {
+        // It fails if that was not awaited.
+        let _ = epoll::delete(&self.epoll, link.connection());
+        self.on = self.on.take().filter(|on| !matches!(on, Awaited::Upstream(_)));
+    }
 }
 
 impl Reader {

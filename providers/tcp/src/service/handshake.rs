@@ -1,7 +1,6 @@
 //! Handshakes: bytes between a connection and the protocol's machine.
 
 use super::keepalive::alive;
-use super::way::Way;
 use super::{Service, Source, Timer};
 use crate::link::{Link, Received};
 use crate::pipe::{Coming, ReaderPipe};
@@ -9,7 +8,6 @@ use crate::plan::Plan;
 use crate::settings::{Config, Windows};
 use crate::tls::Step;
 use netpipe::pairing::{Awaited, Disposition, Greeting};
-use netpipe::same_host::Meeting;
 use netpipe::{
     Error, Established, Handshake, Hello, Local, Message, Progress, Reason, Role, Secret, Token, code,
 };
@@ -38,10 +36,6 @@ pub struct PendingPeer {
     sent: usize,
     writes: bool,
     outcome: Option<Result<Established, Error>>,
-    /// Where the two are to meet, and nobody has set out yet.
-    meeting: Option<Box<Meeting>>,
-    /// The way there.
-    pub way: Option<Way>,
     /// The reader that has this writer, as soon as the writer learns of that.
     coming: Option<Coming>,
     /// And nobody has asked for that yet.
@@ -105,8 +99,6 @@ impl PendingPeer {
             sent: 0,
             writes: false,
             outcome: None,
-            meeting: None,
-            way: None,
             coming: None,
             has_said_hello: false,
         }
@@ -121,27 +113,6 @@ impl PendingPeer {
 
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.link.as_fd()
-    }
-
-    /// Whether this side has dialled.
-    pub fn has_dialled(&self) -> bool {
-        matches!(self.side, Side::Dialled(..))
-    }
-
-    pub fn handshake_mut(&mut self) -> Option<&mut Handshake> {
-        self.handshake.as_mut()
-    }
-
-    /// What a peer's word of a meeting comes to: it is refused if the two have not met.
-    fn checked(&mut self, established: Established) -> Result<Established, Error> {
-        if !established.met || self.way.as_ref().is_some_and(Way::has_met) {
-            return Ok(established);
-        }
-        let error = Error::Protocol("a MEETING frame of a peer that was not there".into());
-        if let (Some(reason), Some(handshake)) = (error.refusal(), &mut self.handshake) {
-            handshake.refuse(reason);
-        }
-        Err(error)
     }
 
     /// Whether a peer that came has said HELLO since this was asked last.
@@ -208,9 +179,6 @@ impl Service {
     /// Goes on with a handshake as far as its peer lets it.
     pub(super) fn shake_hands(&mut self, key: u64, mut peer: PendingPeer) -> Option<PendingPeer> {
         loop {
-            if let Some(meeting) = peer.meeting.take() {
-                self.set_out(key, &mut peer, meeting);
-            }
             self.announce(&mut peer);
             let step = peer.begin(&self.config.secret).unwrap_or_else(|error| {
                 peer.outcome = Some(Err(error));
@@ -225,14 +193,6 @@ impl Service {
                 self.pending_over(key);
                 self.handshake_over(peer, outcome);
                 return None;
-            }
-            if let Some(progress) = self.walk_on(key, &mut peer) {
-                self.note_progress(&mut peer, Ok(progress));
-                continue;
-            }
-            if peer.way.as_ref().is_some_and(Way::is_there) {
-                self.reactor.change(&peer.link, key, false, false);
-                return Some(peer);
             }
             let Some(progress) = peer.pull() else {
                 self.watch_handshake(key, &mut peer, false);
@@ -250,7 +210,7 @@ impl Service {
 
     /// Has a reader count a writer before the writer learns that it is in: it may have written, and ENDed, a moment after that.
     fn announce(&self, peer: &mut PendingPeer) {
-        let is_in = matches!(peer.outcome, Some(Ok(_))) || peer.way.is_some();
+        let is_in = matches!(peer.outcome, Some(Ok(_)));
         if let (Side::Accepted(_, Some(id)), true, None) = (&peer.side, is_in, &peer.coming) {
             peer.coming = self.readers.get(id).map(ReaderPipe::expect);
         }
@@ -292,10 +252,7 @@ impl Service {
                 peer.has_said_hello = true;
                 return self.answer(peer, &hello);
             }
-            Ok(Progress::Meeting(meeting)) => peer.meeting = Some(meeting),
-            Ok(Progress::Done(established)) => {
-                peer.outcome = Some(peer.checked(established));
-            }
+            Ok(Progress::Done(established)) => peer.outcome = Some(Ok(established)),
             Err(error) => peer.outcome = Some(Err(error)),
         }
         None
@@ -329,15 +286,7 @@ impl Service {
 
     fn handshake_over(&mut self, peer: PendingPeer, outcome: Result<Established, Error>) {
         // `coming` goes at the end: by then its writer has arrived, or will not.
-        let PendingPeer { mut link, side, window, coming: _coming, way, .. } = peer;
-        if let (Some(way), Ok(established)) = (way, &outcome) {
-            let shared = way.into_shared().filter(|_| established.met);
-            let how = if shared.is_some() { "meets its other end on this host" } else { "goes on over TCP" };
-            self.log(Level::Debug, &format!("netpipe: the connection with {} {how}", link.peer()));
-            if let Some(shared) = shared {
-                link.share(*shared);
-            }
-        }
+        let PendingPeer { link, side, window, coming: _coming, .. } = peer;
         let now = Instant::now();
         let (established, next) = match (side, outcome) {
             (Side::Dialled(_, dial), Ok(established)) => {

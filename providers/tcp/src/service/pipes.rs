@@ -9,10 +9,12 @@ use crate::outgoing::Outgoing;
 use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::plan::Plan;
 use crate::upstream::Upstream;
+use crate::way::Way;
 use netpipe::digest::Algorithm;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::pairing::Open;
 use netpipe::pipe::Window;
+use netpipe::same_host::Meeting;
 use netpipe::{Message, Role};
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,7 +85,8 @@ impl Service {
         let terms = Terms::new(&connection.established, self.config.silence);
         let window = Window::new(connection.established.peer.window()).with_features(features);
         let outgoing = Outgoing::new(connection.link, window, features & FEATURE_CRC != 0);
-        let outgoing = Arc::new(outgoing.with_digest(Algorithm::of(features)));
+        let way = self.way(connection.established.meeting);
+        let outgoing = Arc::new(outgoing.with_digest(Algorithm::of(features)).with_way(way));
         match self.keep(Source::Feedback(Feedback::new(id, outgoing.clone())), true, false) {
             Some(key) => {
                 if let Some(writing) = self.writers.get_mut(&id) {
@@ -99,12 +102,18 @@ impl Service {
         self.break_if_closed(id);
     }
 
+    /// Where the two ends of a connection may meet on this host.
+    fn way(&self, meeting: Option<Box<Meeting>>) -> Option<Way> {
+        Some(Way { place: self.config.same_host.clone()?, meeting: meeting? })
+    }
+
     /// Makes the reader's end of a connection.
     fn upstream(&mut self, connection: Connection) -> Arc<Upstream> {
         let features = connection.established.features;
         let terms = Terms::new(&connection.established, self.config.silence);
         let upstream = Upstream::new(connection.link, connection.window, features, terms.limit);
-        let upstream = Arc::new(upstream.with_digest(Algorithm::of(features)));
+        let way = self.way(connection.established.meeting);
+        let upstream = Arc::new(upstream.with_digest(Algorithm::of(features)).with_way(way));
         self.keep_alive(Watched::Reader(Arc::downgrade(&upstream)), terms);
         upstream
     }

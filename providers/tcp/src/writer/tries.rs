@@ -98,6 +98,7 @@ impl Writer {
         // A frame's TAKEN must not be heard before the frame is counted. First of the two locks: whoever hears may want to refuse.
         let reports = outgoing.listen();
         let mut rest = outgoing.sending();
+        outgoing.approach(&mut rest);
         if !outgoing.push(&mut rest)? {
             return Ok(Err(Stopped::Kernel));
         }

@@ -58,12 +58,17 @@ impl Drop for Running {
     }
 }
 
+/// After so many frames ends on one host go on through memory: what they carry before that goes over the connection.
+pub const WARM: usize = 1100;
+
 /// Two hosts, and how pipes between them are named.
 pub struct House {
     pub reading: Registry,
     pub writing: Registry,
     ports: Mutex<HashMap<String, u16>>,
     broker: Option<Running>,
+    /// Pairs begin in memory.
+    shares: bool,
 }
 
 impl House {
@@ -80,7 +85,13 @@ impl House {
         let broker_setting = broker.as_ref().map(|broker| format!("broker = \"{}\", ", broker.address));
         let settings = format!("{}{settings}", broker_setting.unwrap_or_default());
         let (reading, writing) = (registry(&settings), registry(&settings));
-        House { reading, writing, ports: Mutex::default(), broker }
+        House {
+            reading,
+            writing,
+            ports: Mutex::default(),
+            broker,
+            shares: settings.contains("same-host = \"on\""),
+        }
     }
 
     pub fn descriptor(&self, name: &str) -> String {
@@ -107,6 +118,10 @@ impl House {
         let (mut reader, mut writer) = (self.reader(name), self.writer(name));
         writer.write_all(b"x").unwrap();
         read_exactly(&mut reader, 1);
+        for _ in 0..if self.shares { WARM } else { 0 } {
+            writer.write_all(b"w").unwrap();
+            read_exactly(&mut reader, 1);
+        }
         (reader, writer)
     }
 }
