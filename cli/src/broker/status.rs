@@ -78,7 +78,7 @@ impl Status {
             }
             match dialler.input(&mut &bytes[..count]).map_err(of_netpipe)? {
                 Progress::Done(established) => break established,
-                Progress::More | Progress::Hello(_) | Progress::Meeting(_) => {}
+                Progress::More | Progress::Hello(_) => {}
             }
         };
         if established.features & FEATURE_STATUS == 0 {

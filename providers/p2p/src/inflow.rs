@@ -95,6 +95,8 @@ impl Inflow {
                 Ok(_) if bytes.is_empty() => return,
                 // A broken rule is what is next.
                 Ok(Next::Control(_)) => drop(self.incoming.control(&mut bytes)),
+                // Never: meetings are not in use here, and a step to one is out of turn.
+                Ok(Next::Meeting(_)) => self.incoming.followed(),
                 Ok(Next::Payload(left)) => {
                     let (payload, rest) = bytes.split_at(left.min(bytes.len()));
                     self.incoming.payload(payload);

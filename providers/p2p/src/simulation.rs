@@ -38,7 +38,7 @@ impl World {
             version: 1,
             features,
             proven: false,
-            met: false,
+            meeting: None,
             window: WINDOW,
             peer: Hello {
                 window: (role == Role::Reader).then_some(WINDOW),
