@@ -53,6 +53,9 @@ fn main() -> Result<(), Failure> {
             ("16 x 16, 64 KiB", 16, 64 << 10),
             ("16 x 16, 512 KiB", 16, 512 << 10),
             ("4 x 4, 4 MiB", 4, 4 << 20),
+            // They meet, and are over soon after.
+            ("one, 20 MiB", 1, 20 << 20),
+            ("4 x 4, 20 MiB", 4, 20 << 20),
         ] {
             let through = |hosts: &Hosts| expect(through_mesh(hosts, side, each));
             pair_timed(name, (side * side) as u64, || through(&shared), || through(&apart));

@@ -11,6 +11,9 @@ use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 
 /// Where none is set: at first, and the most that it grows to.
 const WINDOW_GROWS: Windows = Windows { first: netpipe::hello::WINDOW_DEFAULT, most: 16 << 20 };
+/// What a pipe has carried before its writer goes to where the two meet on one host, where the operator says nothing. To meet and to touch a new ring takes one to four
+/// milliseconds on a busy machine, and a pipe is to have taken several times that; so one that ends soon after has lost little.
+const SAME_HOST_AFTER: u64 = 16 << 20;
 /// In nanoseconds: a shorter one would take a busy machine for a dead one.
 const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
 /// In nanoseconds, and for the same reason: a peer gives a sign of life four times as often.
@@ -104,6 +107,13 @@ pub fn schema() -> Vec<Setting> {
             "on, or a folder that both ends can write: where ends on one host meet, to go on through shared memory; off: they do not",
         )
         .default_value("on"),
+        Setting::new(
+            "same-host-after",
+            SettingKind::Size,
+            "bytes that a pipe carries, each write counting as 16k at least, before its writer goes to where the ends on one host meet",
+        )
+        .default_value("16m")
+        .range(0..),
         Setting::new("insecure", SettingKind::Boolean, "talk to other machines even without a secret")
             .default_value("false"),
     ]
@@ -171,6 +181,8 @@ pub struct Config {
     pub takeover: bool,
     /// Where ends on one host meet.
     pub same_host: Option<Place>,
+    /// What a pipe carries before they do, in bytes.
+    pub same_host_after: u64,
     /// Other machines are served without a secret.
     pub insecure: bool,
 }
@@ -219,6 +231,7 @@ impl Config {
             tls: Tls::new(settings)?,
             takeover: settings.boolean("takeover"),
             same_host: same_host(settings)?,
+            same_host_after: settings.size("same-host-after").unwrap_or(SAME_HOST_AFTER),
             insecure: settings.boolean("insecure"),
         })
     }

@@ -6,10 +6,8 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// What a pipe has carried before its writer sets out: bytes, or frames. To meet and to touch a new ring takes one to four
-/// milliseconds on a busy machine, and a pipe is to have taken several times that; so one that ends soon after has lost little.
-const BYTES: u64 = 16 << 20;
-const FRAMES: u32 = 1024;
+/// A frame counts as at least so many bytes: what it costs beside what is in it.
+const FRAME_LEAST: u64 = 16 << 10;
 /// Whether the reader has come is asked after 1, 2, 4, ... frames, and once so many bytes more were sent.
 const STRETCH: u64 = 128 << 10;
 
@@ -17,6 +15,8 @@ const STRETCH: u64 = 128 << 10;
 #[derive(Debug)]
 pub struct Way {
     pub place: Place,
+    /// What the pipe carries before its writer sets out, in bytes.
+    pub after: u64,
     pub meeting: Box<Meeting>,
 }
 
@@ -24,7 +24,7 @@ pub struct Way {
 #[derive(Debug, Default)]
 pub enum Leaving {
     /// It has not set out: so many frames were sent.
-    Stays(Way, u32),
+    Stays(Way, u64),
     /// It waits at the place.
     Waits(Box<Waiting>),
     /// It goes nowhere, or has gone.
@@ -61,7 +61,7 @@ impl Leaving {
     ) -> Option<(Step, Option<Box<Shared>>)> {
         match self {
             Leaving::Over => None,
-            Leaving::Stays(_, frames) if sent < BYTES && *frames < FRAMES => {
+            Leaving::Stays(way, frames) if sent.max(*frames * FRAME_LEAST) < way.after => {
                 *frames += 1;
                 None
             }

@@ -104,7 +104,11 @@ impl Service {
 
     /// Where the two ends of a connection may meet on this host.
     fn way(&self, meeting: Option<Box<Meeting>>) -> Option<Way> {
-        Some(Way { place: self.config.same_host.clone()?, meeting: meeting? })
+        Some(Way {
+            place: self.config.same_host.clone()?,
+            after: self.config.same_host_after,
+            meeting: meeting?,
+        })
     }
 
     /// Makes the reader's end of a connection.
