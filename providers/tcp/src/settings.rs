@@ -11,8 +11,8 @@ use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 
 /// Where none is set: at first, and the most that it grows to.
 const WINDOW_GROWS: Windows = Windows { first: netpipe::hello::WINDOW_DEFAULT, most: 16 << 20 };
-/// What a pipe has carried before its writer goes to where the two meet on one host, where the operator says nothing. To meet and to touch a new ring takes one to four
-/// milliseconds on a busy machine, and a pipe is to have taken several times that; so one that ends soon after has lost little.
+/// Where none is set. To meet and to touch a new ring takes one to four milliseconds on a busy machine, and a pipe is to have taken several
+/// times that; so one that ends soon after has lost little.
 const SAME_HOST_AFTER: u64 = 16 << 20;
 /// In nanoseconds: a shorter one would take a busy machine for a dead one.
 const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
