@@ -114,7 +114,9 @@ static void a_regular_file(zvfs_registry *registry, const char *folder) {
     CHECK(zvfs_handle_try_finish(handle, ZVFS_FINISH_DISCARD, &error) == -ZVFS_EINVAL);
     CHECK(access(path, F_OK) != 0); /* not before its COMMIT */
     CHECK(finish_tried(handle, ZVFS_FINISH_END) == 0);
+    CHECK(zvfs_handle_try_write(handle, sent, 1, &error) == -ZVFS_EBADF && strstr(error.message, "after END"));
     CHECK(finish_tried(handle, ZVFS_FINISH_COMMIT) == 0);
+    CHECK(zvfs_handle_try_write(handle, sent, 1, &error) == -ZVFS_EBADF && strstr(error.message, "after COMMIT"));
     CHECK(access(path, F_OK) == 0);
     CHECK(zvfs_handle_close(handle) == 0);
 

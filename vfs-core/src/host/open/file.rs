@@ -325,7 +325,7 @@ impl OpenFile {
 
     /// Refuses what writes, after the end and after a write that failed.
     #[inline]
-    pub(super) fn begin_writing(&self, verb: &str) -> Result<()> {
+    pub(in crate::host) fn begin_writing(&self, verb: &str) -> Result<()> {
         self.ending.check(verb)?;
         self.earlier_failure()
     }

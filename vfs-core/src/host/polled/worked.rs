@@ -133,6 +133,10 @@ impl Worked {
             self.write_on()?;
             return Ok(None);
         }
+        if let Place::Here(file) = &self.place {
+            // Before it is taken: nobody may ask again.
+            file.begin_writing("write")?;
+        }
         let count = buf.len().min(BUFFER);
         if count > 0 {
             let seat = self.jobs.seat()?;
