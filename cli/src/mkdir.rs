@@ -5,7 +5,7 @@ use crate::exit::Failure;
 use crate::name::descriptor;
 use crate::options::Options;
 use clap::Args;
-use vfs_core::OpenFlags;
+use vfs_core::{Code, OpenFlags, Shown};
 
 /// Make folders
 ///
@@ -30,7 +30,14 @@ impl Mkdir {
                 true => registry.make_folders(descriptor, how, &mut Vec::new()),
                 false => registry.make_folder(descriptor, how),
             };
-            made.map_err(|error| watch.failure(error))
+            made.map_err(|error| match error.code() {
+                Code::ENOENT if !self.parents => {
+                    let text =
+                        format!("make {}: a folder above it is missing (-p makes it)", Shown(descriptor));
+                    watch.failure(error.context(text))
+                }
+                _ => watch.failure(error),
+            })
         })
     }
 }

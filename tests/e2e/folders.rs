@@ -16,7 +16,7 @@ fn command(arguments: &[&str]) -> Done {
 fn a_folder_is_made_and_removed() {
     let folder = Folder::new();
     let (new, below) = (folder.at("new"), folder.at("new/below"));
-    command(&["mkdir", &below]).failed(2, &["make folder", "new/below"]);
+    command(&["mkdir", &below]).failed(2, &["new/below", "a folder above it is missing", "-p"]);
     command(&["mkdir", &new, &format!("file:{below}/")]).succeeded();
     assert!(fs::metadata(&below).unwrap().is_dir());
     command(&["mkdir", &new]).failed(17, &["exists"]);
