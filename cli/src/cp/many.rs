@@ -71,7 +71,7 @@ impl Many<'_> {
         }
         let plan = planner.plan(&sources, target.descriptor, into);
         let bar = bar(plan.tasks.iter().map(|task| task.size).sum(), self.json);
-        let tally = Tally::new(self.json, &bar);
+        let tally = Tally::new(self.json, if self.removes.is_some() { "moved" } else { "copied" }, &bar);
         let workers = Workers {
             many: self,
             copier: &copier,

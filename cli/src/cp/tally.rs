@@ -26,6 +26,8 @@ pub enum Outcome {
 pub struct Tally<'a> {
     /// One JSON object a line on standard output, instead of words on standard error.
     json: bool,
+    /// What a person reads of what was done: copied, or moved.
+    done: &'static str,
     bar: &'a ProgressBar,
     // Not parking_lot's: a thread may wait for it while a library loads.
     counts: Mutex<Counts>,
@@ -45,8 +47,8 @@ struct Counts {
 }
 
 impl<'a> Tally<'a> {
-    pub fn new(json: bool, bar: &'a ProgressBar) -> Tally<'a> {
-        Tally { json, bar, counts: Mutex::default() }
+    pub fn new(json: bool, done: &'static str, bar: &'a ProgressBar) -> Tally<'a> {
+        Tally { json, done, bar, counts: Mutex::default() }
     }
 
     /// Whether nothing more is to be begun: a signal came, or the time is over.
@@ -117,7 +119,7 @@ impl<'a> Tally<'a> {
             }))?;
         }
         if !self.json && (look_on || skipped + failed > 0) {
-            let mut text = format!("copied {}, {}", files(copied), HumanBytes(bytes));
+            let mut text = format!("{} {}, {}", self.done, files(copied), HumanBytes(bytes));
             for (count, what) in [(same, "the same already"), (skipped, "left out"), (failed, "failed")] {
                 if count > 0 {
                     text += &format!("; {count} {what}");
