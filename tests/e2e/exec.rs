@@ -405,7 +405,7 @@ fn a_program_that_does_not_end_times_out() {
 fn what_is_wrong_is_told() {
     let Some(folder) = guest() else { return };
     folder.write("text", "no module");
-    let cases: [(&[&str], i32, &[&str]); 27] = [
+    let cases: [(&[&str], i32, &[&str]); 28] = [
         (&[], 64, &["PROGRAM"]),
         (&["nosuch.wasm"], 2, &["nosuch.wasm: ", "no such file"]),
         (&["text"], 8, &["text: "]),
@@ -448,6 +448,7 @@ fn what_is_wrong_is_told() {
         (&["--dir", "dev/stdin=.", "guest.wasm"], 22, &["--dir /dev/stdin: the guest has a file of"]),
         (&["--out-dir", "dev=x", "guest.wasm"], 14, &["--out-dir: export /dev: channels and devices"]),
         (&["--timeout", "500ms", "guest.wasm"], 64, &["whole seconds"]),
+        (&["--timeout", "2", "guest.wasm"], 64, &["with their unit", "30s"]),
         (&["--put-size", "0", "guest.wasm"], 64, &["number of bytes"]),
         (&["--gets", "0", "guest.wasm"], 64, &["0"]),
     ];

@@ -28,7 +28,7 @@ pub struct Guest {
     /// A variable of its environment, which is empty otherwise; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     env: Vec<(String, String)>,
-    /// How long it may run, in whole seconds: 30s, 5m, 12h
+    /// How long it may run, with its unit: 30s, 5m, 12h; no parts of a second
     #[arg(long, value_name = "DURATION", value_parser = timeout, default_value = "1h")]
     timeout: Duration,
     /// How much memory it may have, up to 4g
@@ -156,7 +156,7 @@ fn timeout(text: &str) -> Result<Duration, String> {
     duration(text)
         .ok()
         .filter(|time| time.as_secs() > 0 && time.subsec_nanos() == 0)
-        .ok_or_else(|| "write whole seconds, minutes or hours: 30s, 5m, 12h".to_owned())
+        .ok_or_else(|| "write whole seconds, minutes or hours with their unit: 30s, 5m, 12h".to_owned())
 }
 
 fn memory(text: &str) -> Result<u64, String> {
