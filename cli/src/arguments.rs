@@ -8,8 +8,8 @@ use crate::{broker, cat, check, cp, exec, generate, graph, ls, mkdir, mv, provid
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
-use std::mem::ManuallyDrop;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use vfs_core::Shown;
 use zvfs_command::mount;
 
@@ -34,13 +34,18 @@ Exit codes: the errno number of the failure (2: no such file, 13: not allowed, 9
 14 bad manifest, 125 not committed, as the manifest asks if the guest fails. `exec`:
 the program's own, or one of those of `run`. 32 without a message: the reader of standard output left.";
 
+/// The parser, once it is done: not lost, so that a checker of memory has nothing to say.
+static KEPT: OnceLock<clap::Command> = OnceLock::new();
+
 impl Arguments {
     /// Reads the command line; if there is nothing to execute, prints why and returns the exit code.
     pub fn read() -> Result<Arguments, ExitCode> {
-        // Never dropped: to take it apart costs as much as half of what it is made for, and the process ends with the command.
-        let mut command = ManuallyDrop::new(Arguments::command());
+        let mut command = Arguments::command();
         let words = order::options_first(&command, std::env::args_os().collect());
-        parse(&mut command, words).map_err(|error| print(&without_secrets(without_hidden(error))))
+        let parsed = parse(&mut command, words);
+        // Kept: to take it apart costs as much as half of what it is made for, and the process ends with the command.
+        let _ = KEPT.set(command);
+        parsed.map_err(|error| print(&without_secrets(without_hidden(error))))
     }
 }
 
