@@ -87,7 +87,7 @@ ngx_int_t ngx_http_zvm_jobs_init(ngx_cycle_t *cycle);
 void ngx_http_zvm_jobs_exit(void);
 
 /* Makes a job and its session, with its three standard channels. NULL: failed, and logged. */
-ngx_http_zvm_job_t *ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log);
+ngx_http_zvm_job_t *ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_http_request_t *r);
 /* Has it start, before the event loop waits again; else calls ngx_http_zvm_unstarted. */
 void ngx_http_zvm_job_start(ngx_http_zvm_job_t *job);
 /* Stops a session whose answer nobody wants. */
@@ -237,6 +237,12 @@ ngx_int_t ngx_http_zvm_environment(ngx_http_request_t *r, ngx_http_zvm_loc_conf_
 ngx_int_t ngx_http_zvm_request_id_index(ngx_conf_t *cf);
 /* Gives nginx's variable $request_id, which has this index, its value, unless it has one. */
 void ngx_http_zvm_request_id(ngx_http_request_t *r, ngx_uint_t index);
+
+/* log.c */
+
+/* Says something of a request in the error log: `zvm: ..., id: "..."`, so that it is found by the id that the access log has. A text that is
+ * too long for a line is cut, its id is not. */
+void ngx_http_zvm_log(ngx_uint_t level, ngx_http_request_t *r, const char *fmt, ...);
 
 /* header.c */
 

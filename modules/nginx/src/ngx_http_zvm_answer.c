@@ -101,13 +101,12 @@ ngx_http_zvm_head(ngx_http_zvm_ctx_t *ctx, ngx_chain_t **rest)
     rc = ngx_http_zvm_parse_header(r, b);
 
     if (rc == NGX_AGAIN && b->last == b->end) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest's header is larger than %uz bytes: see zvm_buffers",
-                      ctx->conf->buffers.size);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest's header is larger than %uz bytes: see zvm_buffers", ctx->conf->buffers.size);
         rc = NGX_ERROR;
     }
 
     if (rc == NGX_AGAIN && complete) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest ended before its header did");
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest ended before its header did");
         rc = NGX_ERROR;
     }
 
@@ -182,8 +181,7 @@ ngx_http_zvm_length(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b)
 static ngx_int_t
 ngx_http_zvm_too_short(ngx_http_zvm_ctx_t *ctx, off_t missing)
 {
-    ngx_log_error(NGX_LOG_ERR, ctx->request->connection->log, 0,
-                  "zvm: the guest wrote %O bytes less than its Content-Length", missing);
+    ngx_http_zvm_log(NGX_LOG_ERR, ctx->request, "the guest wrote %O bytes less than its Content-Length", missing);
 
     return NGX_ERROR;
 }
@@ -272,8 +270,7 @@ ngx_http_zvm_limit(ngx_http_zvm_ctx_t *ctx, ngx_buf_t *b)
 {
     if (ctx->left != -1 && b->last - b->pos > ctx->left) {
         if (!ctx->cut) {
-            ngx_log_error(NGX_LOG_WARN, ctx->request->connection->log, 0,
-                          "zvm: the guest wrote more than its Content-Length: cut");
+            ngx_http_zvm_log(NGX_LOG_WARN, ctx->request, "the guest wrote more than its Content-Length: cut");
         }
 
         ctx->cut = 1;

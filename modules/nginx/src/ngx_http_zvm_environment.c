@@ -197,7 +197,7 @@ ngx_http_zvm_set(ngx_http_request_t *r, zvm_session *session, ngx_str_t *name, n
     text[value->len] = '\0';
 
     if (zvm_session_environment(session, (const char *) name->data, (const char *) text, &error) != 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: set \"%V\": %s", name, error.message);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "set \"%V\": %s", name, error.message);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

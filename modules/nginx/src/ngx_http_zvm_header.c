@@ -18,6 +18,7 @@ typedef struct {
 
 static ngx_int_t ngx_http_zvm_header_line(ngx_http_request_t *r, ngx_str_t *line);
 static ngx_int_t ngx_http_zvm_header_check(ngx_http_request_t *r, ngx_str_t *line, size_t *name);
+static ngx_int_t ngx_http_zvm_header_wrong(ngx_http_request_t *r, ngx_table_elt_t *h, const char *why);
 static ngx_int_t ngx_http_zvm_header_status(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset);
 static ngx_int_t ngx_http_zvm_header_type(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset);
 static ngx_int_t ngx_http_zvm_header_length(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset);
@@ -106,7 +107,6 @@ ngx_http_zvm_header_line(ngx_http_request_t *r, ngx_str_t *line)
 {
     size_t                  name;
     u_char                 *lowcase;
-    ngx_int_t               rc;
     ngx_str_t               value;
     ngx_table_elt_t        *h;
     ngx_http_zvm_header_t  *known;
@@ -153,14 +153,7 @@ ngx_http_zvm_header_line(ngx_http_request_t *r, ngx_str_t *line)
     for (known = ngx_http_zvm_headers; known->handler != NULL; known++) {
 
         if (known->name.len == h->key.len && ngx_memcmp(known->name.data, lowcase, h->key.len) == 0) {
-            rc = known->handler(r, h, known->offset);
-
-            if (rc == NGX_ERROR) {
-                ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                              "zvm: the guest wrote an invalid header: \"%V: %V\"", &h->key, &h->value);
-            }
-
-            return rc;
+            return known->handler(r, h, known->offset);
         }
     }
 
@@ -183,8 +176,8 @@ ngx_http_zvm_header_check(ngx_http_request_t *r, ngx_str_t *line, size_t *name)
 
     if (n == 0 || n == line->len || line->data[n] != ':') {
         end = ngx_http_zvm_printable(text, line->data, ngx_min(line->len, NGX_HTTP_ZVM_HEADER_SHOWN));
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "zvm: the guest's header line \"%*s\" does not begin with a name and a colon", (size_t) (end - text), text);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest's header line \"%*s\" does not begin with a name and a colon",
+                         (size_t) (end - text), text);
         return NGX_ERROR;
     }
 
@@ -193,25 +186,38 @@ ngx_http_zvm_header_check(ngx_http_request_t *r, ngx_str_t *line, size_t *name)
     left -= header_value_bytes(line->data + n + 1, left);
 
     if (left != 0) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest's header %*s has the byte 0x%02xd, which no header may have",
-                      n, line->data, line->data[line->len - left]);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest's header %*s has the byte 0x%02xd, which no header may have",
+                         ngx_min(n, NGX_HTTP_ZVM_HEADER_SHOWN), line->data, line->data[line->len - left]);
         return NGX_ERROR;
     }
 
     once = header_said_once(line->data, n);
 
     if (ctx->said & once) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest's header lines have %*s twice", n, line->data);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest's header lines have %*s twice", n, line->data);
         return NGX_ERROR;
     }
 
     if (once == HEADER_LOCATION && header_value_is_blank(line->data + n + 1, line->len - n - 1)) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: the guest's header %*s is empty", n, line->data);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest's header %*s is empty", n, line->data);
         return NGX_ERROR;
     }
 
     ctx->said |= once;
     return NGX_OK;
+}
+
+
+/* Says what is wrong with a header's value. */
+static ngx_int_t
+ngx_http_zvm_header_wrong(ngx_http_request_t *r, ngx_table_elt_t *h, const char *why)
+{
+    u_char  text[4 * NGX_HTTP_ZVM_HEADER_SHOWN], *end;
+
+    end = ngx_http_zvm_printable(text, h->value.data, ngx_min(h->value.len, NGX_HTTP_ZVM_HEADER_SHOWN));
+    ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest's %V is \"%*s\", %s", &h->key, (size_t) (end - text), text, why);
+
+    return NGX_ERROR;
 }
 
 
@@ -221,13 +227,14 @@ ngx_http_zvm_header_status(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t
 {
     ngx_int_t  status;
 
-    if (h->value.len < 3 || (h->value.len > 3 && h->value.data[3] != ' ')) {
-        return NGX_ERROR;
+    status = NGX_ERROR;
+
+    if (h->value.len == 3 || (h->value.len > 3 && h->value.data[3] == ' ')) {
+        status = ngx_atoi(h->value.data, 3);
     }
 
-    status = ngx_atoi(h->value.data, 3);
     if (status < NGX_HTTP_OK || status > 599) {
-        return NGX_ERROR;
+        return ngx_http_zvm_header_wrong(r, h, "not 200 to 599");
     }
 
     r->headers_out.status = status;
@@ -264,7 +271,13 @@ ngx_http_zvm_header_length(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t
 
     length = ngx_atoof(h->value.data, h->value.len);
 
-    if (length == NGX_ERROR || (r->headers_out.content_length_n != -1 && r->headers_out.content_length_n != length)) {
+    if (length == NGX_ERROR) {
+        return ngx_http_zvm_header_wrong(r, h, "not a number of bytes");
+    }
+
+    if (r->headers_out.content_length_n != -1 && r->headers_out.content_length_n != length) {
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "the guest's header lines have Content-Length twice: %O and %O",
+                         r->headers_out.content_length_n, length);
         return NGX_ERROR;
     }
 
@@ -297,7 +310,7 @@ ngx_http_zvm_header_known(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t 
 static ngx_int_t
 ngx_http_zvm_header_dropped(ngx_http_request_t *r, ngx_table_elt_t *h, ngx_uint_t offset)
 {
-    ngx_log_error(NGX_LOG_WARN, r->connection->log, 0, "zvm: header \"%V\" is not the guest's to set: dropped", &h->key);
+    ngx_http_zvm_log(NGX_LOG_WARN, r, "header \"%V\" is not the guest's to set: dropped", &h->key);
 
     return NGX_OK;
 }

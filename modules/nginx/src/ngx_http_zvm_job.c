@@ -12,7 +12,7 @@
 
 static void ngx_http_zvm_jobs_wake(ngx_event_t *ev);
 static void ngx_http_zvm_jobs_start(ngx_event_t *ev);
-static ngx_http_zvm_job_t *ngx_http_zvm_job_take(ngx_log_t *log);
+static ngx_http_zvm_job_t *ngx_http_zvm_job_take(ngx_http_request_t *r);
 static void ngx_http_zvm_job_destroy(ngx_http_zvm_job_t *job);
 static void ngx_http_zvm_job_notify(ngx_http_zvm_job_t *job);
 static void ngx_http_zvm_job_settle(ngx_http_zvm_job_t *job, ngx_uint_t reported);
@@ -225,7 +225,7 @@ ngx_http_zvm_job_settle(ngx_http_zvm_job_t *job, ngx_uint_t reported)
 
 /* A job that is nobody's, with its locks and pipes. */
 static ngx_http_zvm_job_t *
-ngx_http_zvm_job_take(ngx_log_t *log)
+ngx_http_zvm_job_take(ngx_http_request_t *r)
 {
     ngx_http_zvm_job_t  *job;
 
@@ -239,7 +239,7 @@ ngx_http_zvm_job_take(ngx_log_t *log)
 
     job = calloc(1, sizeof(ngx_http_zvm_job_t));
     if (job == NULL) {
-        ngx_log_error(NGX_LOG_ERR, log, ngx_errno, "zvm: no memory for a session");
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "no memory for a session");
         return NULL;
     }
 
@@ -254,7 +254,7 @@ ngx_http_zvm_job_take(ngx_log_t *log)
 
 
 ngx_http_zvm_job_t *
-ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
+ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_http_request_t *r)
 {
     ngx_uint_t           i;
     zvfs_error           error;
@@ -270,11 +270,11 @@ ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
     };
 
     if (guest->template == NULL) {
-        ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: this worker cannot run \"%V\": %V", &guest->name, &guest->fault);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "this worker cannot run \"%V\": %V", &guest->name, &guest->fault);
         return NULL;
     }
 
-    job = ngx_http_zvm_job_take(log);
+    job = ngx_http_zvm_job_take(r);
     if (job == NULL) {
         return NULL;
     }
@@ -303,7 +303,7 @@ ngx_http_zvm_job_create(ngx_http_zvm_guest_t *guest, ngx_log_t *log)
 
 failed:
 
-    ngx_log_error(NGX_LOG_ERR, log, 0, "zvm: make a session of \"%V\": %s", &guest->name, error.message);
+    ngx_http_zvm_log(NGX_LOG_ERR, r, "make a session of \"%V\": %s", &guest->name, error.message);
     ngx_http_zvm_job_free(job);
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ngx_http_zvm.h"
 
-/* The longest line of a guest's message; nginx cuts at 2048 with what it adds. */
+/* The longest line of a guest's message. */
 #define NGX_HTTP_ZVM_MESSAGE    1024
 
 
@@ -48,14 +48,10 @@ ngx_http_zvm_add_variables(ngx_conf_t *cf)
 void
 ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
 {
-    u_char                      text[NGX_HTTP_ZVM_MESSAGE], line[4 * NGX_HTTP_ZVM_MESSAGE], *p, *end, *q;
-    size_t                      n;
-    ngx_str_t                   name = ngx_string("request_id");
-    ngx_http_request_t         *r;
-    ngx_http_zvm_job_t         *job;
-    ngx_http_variable_value_t  *id;
+    u_char               text[NGX_HTTP_ZVM_MESSAGE], line[4 * NGX_HTTP_ZVM_MESSAGE], *p, *end, *q;
+    size_t               n;
+    ngx_http_zvm_job_t  *job;
 
-    r = ctx->request;
     job = ctx->job;
 
     for ( ;; ) {
@@ -68,8 +64,6 @@ ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
             return;
         }
 
-        id = ngx_http_get_variable(r, &name, ngx_hash_key(name.data, name.len));
-
         for (p = text; p < text + n; p = end + 1) {
             end = ngx_strlchr(p, text + n, '\n');
             if (end == NULL) {
@@ -78,8 +72,7 @@ ngx_http_zvm_messages(ngx_http_zvm_ctx_t *ctx)
 
             q = ngx_http_zvm_printable(line, p, end - p);
 
-            ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: guest wrote to stderr: \"%*s\", id: \"%v\"",
-                          (size_t) (q - line), line, id);
+            ngx_http_zvm_log(NGX_LOG_ERR, ctx->request, "guest wrote to stderr: \"%*s\"", (size_t) (q - line), line);
         }
     }
 }
@@ -134,7 +127,7 @@ ngx_http_zvm_outcome(ngx_http_zvm_ctx_t *ctx)
         ngx_http_zvm_exited(r, guest_code, &ctx->state);
     }
 
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %V (%D)", &job->guest->name, &ctx->state, exit_code);
+    ngx_http_zvm_log(NGX_LOG_ERR, r, "\"%V\": %V (%D)", &job->guest->name, &ctx->state, exit_code);
 }
 
 

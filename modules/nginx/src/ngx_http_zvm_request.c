@@ -109,8 +109,8 @@ ngx_http_zvm_begin(ngx_http_request_t *r)
     room = guest->queue + (guest->ready ? 0 : guest->sessions);
 
     if (guest->waiting >= room) {
-        ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": %ui sessions run and %ui requests wait: refused", &guest->name,
-                      guest->running, guest->waiting);
+        ngx_http_zvm_log(NGX_LOG_ERR, r, "\"%V\": %ui sessions run and %ui requests wait: refused", &guest->name, guest->running,
+                         guest->waiting);
         ngx_http_zvm_finish(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
         return;
     }
@@ -147,7 +147,7 @@ ngx_http_zvm_start(ngx_http_zvm_ctx_t *ctx)
         ngx_queue_remove(&ctx->link);
     }
 
-    job = ngx_http_zvm_job_create(ctx->conf->guest, log);
+    job = ngx_http_zvm_job_create(ctx->conf->guest, r);
     if (job == NULL) {
         ngx_http_zvm_finish(ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
@@ -190,7 +190,7 @@ ngx_http_zvm_refuse(ngx_http_zvm_ctx_t *ctx, ngx_int_t status, const char *why)
     r = ctx->request;
     len = ngx_strlen(why);
 
-    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "zvm: \"%V\": %s", &ctx->conf->guest->name, why);
+    ngx_http_zvm_log(NGX_LOG_ERR, r, "\"%V\": %s", &ctx->conf->guest->name, why);
 
     ctx->state.data = ngx_pnalloc(r->pool, len);
 
@@ -286,8 +286,8 @@ ngx_http_zvm_timer(ngx_event_t *ev)
         return;
     }
 
-    ngx_log_error(NGX_LOG_ERR, c->log, 0, "zvm: \"%V\": %s while the request waited for %M ms: refused", &ctx->conf->guest->name,
-                  ctx->conf->guest->ready ? "no session ended" : "its program was not compiled", ctx->conf->queue_timeout);
+    ngx_http_zvm_log(NGX_LOG_ERR, ctx->request, "\"%V\": %s while the request waited for %M ms: refused", &ctx->conf->guest->name,
+                     ctx->conf->guest->ready ? "no session ended" : "its program was not compiled", ctx->conf->queue_timeout);
 
     ngx_http_zvm_finish(ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
     ngx_http_run_posted_requests(c);

@@ -150,6 +150,10 @@ int main(void) {
         fprintf(stderr, "first\nsecond \x1b[31m\"quoted\"\nback\\slash%c and behind a NUL\nlast without an end", 0);
         puts("told");
     }
+    else if (MODE("loud")) {
+        memset(block, 27, 1000);
+        fwrite(block, 1, 1000, stderr);
+    }
     else if (MODE("exit")) return (int)number;
     else if (MODE("late-exit")) {
         many(200000);

@@ -25,8 +25,9 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
         ("/cgi?half", 502, "the guest ended before its header did"),
         ("/cgi?bad-line", 502, "header line \"no colon here\" does not begin with a name and a colon"),
         ("/cgi?split", 502, "the guest's header X has the byte 0x0d"),
-        ("/cgi?bad-status", 502, "invalid header: \"Status: 99\""),
-        ("/cgi?status-line=200abc", 502, "invalid header: \"Status: 200abc\""),
+        ("/cgi?bad-status", 502, "the guest's Status is \"99\", not 200 to 599"),
+        ("/cgi?status-line=200abc", 502, "the guest's Status is \"200abc\", not 200 to 599"),
+        ("/cgi?status-line=600", 502, "the guest's Status is \"600\", not 200 to 599"),
         ("/cgi?nul", 502, "the guest's header X has the byte 0x00"),
         ("/cgi?large-header=40000", 502, "header is larger than 32768 bytes"),
         ("/cgi?exit=3", 502, "the guest exited with code 3"),
@@ -71,6 +72,45 @@ fn a_guest_that_fails_is_an_error_and_never_half_an_answer() {
                 && line.ends_with(" state=\"ok\"")),
         "{access}"
     );
+}
+
+/// A stranger's report: only the guest's own messages had the id, and the access log could not be joined with the reasons.
+#[test]
+fn why_a_request_failed_is_logged_with_its_id() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let lines = "add_header X-Id $request_id always; zvm_program @CGI@;";
+    let site = format!("location /cgi {{ {lines} }}\nlocation /short {{ {lines} zvm_timeout 1s; }}");
+    let server = Nginx::start("", &site);
+    let long = ["X".repeat(1500).as_bytes(), b": \x01\n\nbody"].concat();
+    for (path, reason) in [
+        ("/cgi?exit=7".to_owned(), "the guest exited with code 7"),
+        ("/cgi?trap".to_owned(), "trap: "),
+        ("/short?spin".to_owned(), "timeout: "),
+        ("/cgi?none".to_owned(), "the guest ended before its header did"),
+        // More than a line of the log holds.
+        ("/cgi?loud".to_owned(), "guest wrote to stderr: \"\\x1B\\x1B"),
+        (format!("/cgi?{}", raw(&long)), "X has the byte 0x01"),
+        (format!("/cgi?{}", raw(b"no colon\n\n")), "does not begin with a name and a colon"),
+        (format!("/cgi?{}", raw(b"Status: 600\n\n")), "the guest's Status is \"600\", not 200 to 599"),
+        (
+            format!("/cgi?{}", raw(b"Content-Length: \"x\n\n")),
+            "the guest's Content-Length is \"\\x22x\", not a number of bytes",
+        ),
+        (
+            format!("/cgi?{}", raw(b"Content-Length: 4\nContent-Length: 5\n\nbody")),
+            "have Content-Length twice: 4 and 5",
+        ),
+    ] {
+        let answer = server.get(&path);
+        assert!(answer.status >= 500, "{path}: {answer:?}");
+        let id = answer.header.lines().find_map(|line| line.strip_prefix("X-Id: ")).unwrap();
+        let said = format!(", id: \"{id}\"");
+        eventually(format!("the log has {reason} of {id}"), || {
+            server.log().lines().any(|line| line.contains(reason) && line.contains(&said))
+        });
+    }
 }
 
 /// A stranger's report: some bytes passed, and over HTTP/2 they cost the client the whole answer; of two `Status` the last one counted.
