@@ -2,6 +2,7 @@
 #include "checks.h"
 #include "checked.h"
 #include "settings.h"
+#include <ap_mpm.h>
 #include <apr_strings.h>
 #include <http_config.h>
 #include <http_core.h>
@@ -72,7 +73,27 @@ static bool find_handlers(apr_pool_t *pool, server_rec *server, const ap_directi
     return found;
 }
 
-/* ---- Both ------------------------------------------------------------------------------------------------------- */
+/* ---- More guests than threads ----------------------------------------------------------------------------------- */
+
+/* Warns of manifests whose requests may take all threads of a child: none is left for the rest, and nobody is told 503. Of what sections
+ * are merged for a request only that request tells: looked at are the manifest's section and what its server says. */
+static void count_threads(apr_pool_t *pool, server_rec *server) {
+    int threads = 0;
+    if (ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads) != APR_SUCCESS || threads <= 1) return;
+    for (const struct named_site *site = server_settings.sites; site; site = site->next) {
+        void *outer = ap_get_module_config(site->server->lookup_defaults, &zvm_module);
+        const struct place_settings *place = site->place, *merged = outer ? place_settings_merge(pool, outer, (void *)place) : place;
+        int sessions = place_sessions(merged), queue = place_queue(merged);
+        if (sessions + queue < threads) continue;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, server,
+                     "zvm: line %d of %s: %s %s: ZvmSessions %d and ZvmQueue %d together reach ThreadsPerChild %d: its requests can take "
+                     "all threads of a child process",
+                     site->directive->line_num, site->directive->filename, site->directive->directive, site->directive->args, sessions,
+                     queue, threads);
+    }
+}
+
+/* ---- All -------------------------------------------------------------------------------------------------------- */
 
 int checks_run(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary, server_rec *server) {
     const struct named_site *site, **sites;
@@ -84,6 +105,7 @@ int checks_run(apr_pool_t *configuration, apr_pool_t *log, apr_pool_t *temporary
     /* A server reads its configuration twice when it starts. A restart that nobody checked goes on: the children say what they find. */
     if (ap_state_query(AP_SQ_MAIN_STATE) != AP_SQ_MS_CREATE_PRE_CONFIG) return OK;
     if (find_handlers(temporary, server, ap_conftree, false) && !server_settings.sites) return HTTP_INTERNAL_SERVER_ERROR;
+    count_threads(temporary, server);
     for (site = server_settings.sites; site; site = site->next) count++;
     if (count == 0) {
         /* Without a guest what all would have in common is looked at by itself. */

@@ -152,6 +152,18 @@ static int run(request_rec *r, struct site *site, const char **next) {
     return status;
 }
 
+/* Gives a request the variables of a CGI program. */
+static void describe(request_rec *r) {
+    const char *set = apr_table_get(r->subprocess_env, "LD_LIBRARY_PATH"); /* by the configuration */
+    ap_add_common_vars(r);
+    ap_add_cgi_vars(r);
+    /* The guest gets the body without it. */
+    apr_table_unset(r->subprocess_env, "HTTP_TRANSFER_ENCODING");
+    /* Apache passes its own, by which a CGI program finds libraries, and a guest finds none. */
+    apr_table_unset(r->subprocess_env, "LD_LIBRARY_PATH");
+    if (set) apr_table_setn(r->subprocess_env, "LD_LIBRARY_PATH", set);
+}
+
 static int handle(request_rec *r) {
     const struct place_settings *settings;
     const char *next = NULL;
@@ -166,17 +178,14 @@ static int handle(request_rec *r) {
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "zvm: no ZvmManifest applies to %s", r->uri);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    sessions = settings->sessions.number >= 0 ? settings->sessions.number : DEFAULT_SESSIONS;
-    queue = settings->queue.number >= 0 ? settings->queue.number : DEFAULT_QUEUE;
+    sessions = place_sessions(settings);
+    queue = place_queue(settings);
     if ((status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK)) != OK) return status;
     if (!site_enter(settings->site, sessions, queue, r->server->timeout)) {
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "zvm: %d sessions run and %d requests wait: refused", sessions, queue);
         return refuse(r);
     }
-    ap_add_common_vars(r);
-    ap_add_cgi_vars(r);
-    /* The guest gets the body without it. */
-    apr_table_unset(r->subprocess_env, "HTTP_TRANSFER_ENCODING");
+    describe(r);
     status = run(r, settings->site, &next);
     site_leave(settings->site);
     return next ? answer_follow(r, next) : status;
@@ -237,7 +246,8 @@ static int forget_settings(apr_pool_t *configuration, apr_pool_t *log, apr_pool_
 static void register_hooks(apr_pool_t *pool) {
     (void)pool;
     ap_hook_pre_config(forget_settings, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(checks_run, NULL, NULL, APR_HOOK_MIDDLE);
+    /* When the MPM has looked at its own numbers. */
+    ap_hook_check_config(checks_run, NULL, NULL, APR_HOOK_LAST);
     ap_hook_child_init(start_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_stopping(stop_child, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);

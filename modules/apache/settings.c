@@ -16,6 +16,14 @@ zvm_host_options settings_host(void) {
                               .cache_key = settings->cache_key};
 }
 
+int place_sessions(const struct place_settings *settings) {
+    return settings->sessions.number >= 0 ? settings->sessions.number : DEFAULT_SESSIONS;
+}
+
+int place_queue(const struct place_settings *settings) {
+    return settings->queue.number >= 0 ? settings->queue.number : DEFAULT_QUEUE;
+}
+
 void *place_settings_make(apr_pool_t *pool, char *place) {
     struct place_settings *settings = apr_pcalloc(pool, sizeof *settings);
     (void)place;
@@ -47,7 +55,7 @@ static const char *set_manifest(cmd_parms *cmd, void *place, const char *file) {
     if (settings->manifest) return said_twice(cmd, settings->manifest);
     if (wrong) return apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", wrong, NULL);
     named = apr_palloc(cmd->pool, sizeof *named);
-    *named = (struct named_site){server_settings.sites, settings->site, cmd->directive};
+    *named = (struct named_site){server_settings.sites, settings->site, cmd->directive, settings, cmd->server};
     server_settings.sites = named;
     settings->manifest = cmd->directive;
     return NULL;

@@ -19,6 +19,8 @@ struct named_site {
     struct named_site *next;
     struct site *site;
     const ap_directive_t *directive;
+    const struct place_settings *place; /* of its section */
+    const server_rec *server;
 };
 
 /* Of the whole server: what all sessions of a child process share, and every manifest. */
@@ -48,6 +50,10 @@ extern const command_rec zvm_directives[];
 
 /* The options of a host that the server's directives say. */
 zvm_host_options settings_host(void);
+
+/* How many sessions of a place run, and requests of it wait, if nothing else is said. */
+int place_sessions(const struct place_settings *settings);
+int place_queue(const struct place_settings *settings);
 
 void *place_settings_make(apr_pool_t *pool, char *place);
 void *place_settings_merge(apr_pool_t *pool, void *outer, void *inner);

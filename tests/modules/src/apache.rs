@@ -146,7 +146,8 @@ impl Apache {
         let mut process =
             Process::start("apache2", &["-D", "FOREGROUND", "-f", file.to_str().unwrap()], |command| {
                 command
-                    .env_remove("LD_LIBRARY_PATH")
+                    // Which guests do not get, and nothing is found by.
+                    .env("LD_LIBRARY_PATH", "/nowhere")
                     .envs(
                         environment.iter().map(|(name, value)| (name, value.replace("$FOLDER", &sanitizer))),
                     )

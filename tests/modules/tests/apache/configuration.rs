@@ -87,6 +87,32 @@ fn a_handler_without_a_manifest_is_said_with_its_line() {
     assert!(!apache.said().contains("no ZvmManifest stands"), "{}", apache.said());
 }
 
+/// A stranger's report: the page forbade it, and nothing was said.
+#[test]
+fn guests_that_can_take_all_threads_of_a_child_are_a_warning() {
+    if !Apache::is_here() {
+        return;
+    }
+    let whole = |lines: &str| format!("</Location>\n{lines}\n<Location /other>");
+    // Of 32 threads; 8 run and 8 wait unless it is said.
+    for (lines, said) in [
+        (
+            "ZvmSessions 20\nZvmQueue 12".to_owned(),
+            "ZvmSessions 20 and ZvmQueue 12 together reach ThreadsPerChild 32",
+        ),
+        ("ZvmQueue 100".to_owned(), "ZvmSessions 8 and ZvmQueue 100 together"),
+        (whole("ZvmSessions 24"), "ZvmSessions 24 and ZvmQueue 8 together"),
+        ("ZvmSessions 20\nZvmQueue 11".to_owned(), ""),
+        (format!("ZvmSessions 1\n{}", whole("ZvmSessions 24")), ""),
+        (String::new(), ""),
+    ] {
+        let apache = Apache::start(&[("guest", "", &lines)]);
+        let warned = apache.said().matches("ThreadsPerChild").count();
+        assert_eq!(warned, usize::from(!said.is_empty()), "{lines}: {}", apache.said());
+        assert!(apache.said().contains(said), "{lines}: {}", apache.said());
+    }
+}
+
 /// A stranger's report: the page said so, and Apache refused it.
 #[test]
 fn a_manifest_outside_of_all_sections_is_the_whole_servers() {
