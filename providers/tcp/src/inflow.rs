@@ -134,6 +134,7 @@ impl Inflow {
     }
 
     /// Whether the writer has left the connection since this was asked last.
+    #[inline]
     pub fn has_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
     }

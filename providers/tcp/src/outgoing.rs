@@ -102,7 +102,14 @@ impl Outgoing {
     }
 
     /// The file's, between two frames: goes a step towards where the two meet, if the pipe has carried enough for that to pay.
+    #[inline]
     pub fn approach(&self, rest: &mut Rest) {
+        if !matches!(rest.leaving, Leaving::Over) {
+            self.go_on(rest);
+        }
+    }
+
+    fn go_on(&self, rest: &mut Rest) {
         let (sent, taken) = (self.window.sent(), self.window.taken());
         if let Some((step, shared)) = rest.leaving.go_on(sent, taken, self.link.connection()) {
             Message::Meeting(step).append_to(&mut rest.bytes);

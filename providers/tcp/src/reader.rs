@@ -101,8 +101,11 @@ impl Reader {
     fn flow(&mut self, buf: &mut [u8], waits: bool) -> Flow {
         while let Some(at) = self.choose() {
             let alone = waits && self.is_alone();
-            let flow = self.upstreams[at].1.read(buf, alone);
-            self.follow(at);
+            let inflow = &mut self.upstreams[at].1;
+            let flow = inflow.read(buf, alone);
+            if inflow.has_moved() {
+                self.follow(at);
+            }
             match flow {
                 Flow::Bytes(count) => {
                     self.took(at, count);
@@ -116,12 +119,9 @@ impl Reader {
         if self.is_over() { Flow::End } else { Flow::Nothing }
     }
 
-    /// Has what a writer sends awaited where it comes now, if that is in memory since the last read.
+    /// Has what a writer sends awaited where it comes now: in memory.
     fn follow(&mut self, at: usize) {
-        let (number, inflow) = &mut self.upstreams[at];
-        if !inflow.has_moved() {
-            return;
-        }
+        let (number, inflow) = &self.upstreams[at];
         let link = &inflow.upstream.link;
         if let Some(epoll) = &self.epoll {
             // Where there is no memory for that, the writer is found when others are.
