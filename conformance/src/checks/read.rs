@@ -18,10 +18,8 @@ pub fn read_returns_the_content(subject: &Subject) -> Step {
 
 pub fn read_takes_any_size(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
-    // Byte by byte only over the first page's end: each is a call, and to a process two turns of the processors.
-    let chunks = [(1, 5_003), (7, 20_011), (4095, 20_011), (4096, 20_011), (4097, 20_011), (1 << 20, 20_011)];
-    for (chunk, length) in chunks {
-        let mut reader = case.reader(&sample(length))?;
+    for chunk in [1, 7, 4095, 4096, 4097, 1 << 20] {
+        let mut reader = case.reader(&sample(20_011))?;
         let what = format!("read in chunks of {chunk}");
         same(&read_all(&mut *reader.file, chunk)?, &reader.content, &what)?;
     }
@@ -46,7 +44,7 @@ pub fn read_stays_inside_the_buffer(subject: &Subject) -> Step {
     let case = Case::start(subject)?;
     for against in [Against::FrontGuard, Against::BackGuard] {
         for size in [1, 3, 64, 4096, 5000, 70_000] {
-            let mut reader = case.reader(&sample(if size < 64 { 1000 } else { 6000 }))?;
+            let mut reader = case.reader(&sample(6000))?;
             let mut content = Vec::new();
             let mut buffer = guarded(size, against)?;
             loop {
