@@ -109,6 +109,9 @@ fn small_positional_reads_one_after_the_other_take_a_handful_of_requests() {
     in_steps(&server, READ, 1_000_000, 100);
     assert_eq!(server.requests().len(), 1);
     // One that says that it will jump about is given windows, which grow.
+    let server = serving(Object::new(1_000_000));
+    in_steps(&server, READ | OpenFlags::RANDOM, 1_000_000, 100);
+    assert!(server.requests().len() <= 12, "{} requests", server.requests().len());
     let server = serving(Object::new(10_000_000));
     in_steps(&server, READ | OpenFlags::RANDOM, 10_000_000, 1_000);
     assert!(server.requests().len() <= 12, "{} requests", server.requests().len());
