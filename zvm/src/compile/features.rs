@@ -19,12 +19,7 @@ const fn feature(flag: WasmFeatures, what: &'static str, instead: &'static str) 
 
 const ANOTHER: &str = "build it without";
 
-const MISSING: [Feature; 13] = [
-    feature(
-        WasmFeatures::THREADS,
-        "threads (atomic instructions)",
-        "build it without -pthread and -matomics",
-    ),
+const MISSING: [Feature; 12] = [
     feature(
         WasmFeatures::LEGACY_EXCEPTIONS,
         "exceptions as they were before WebAssembly 3",

@@ -162,11 +162,6 @@ fn features_beyond_the_list_are_off_and_named_with_what_to_build() {
         (&format!("{memory} (type (array i32))"), "(GC): build it"),
         (&format!("{memory} (type $f (func)) (func (param (ref $f)))"), "typed function references"),
         (&format!("{memory} (tag $e) (func try nop catch $e end)"), "-mllvm -wasm-use-legacy-eh=false"),
-        // Threads' instructions, and a memory of its own: what a linker without threads makes of their objects.
-        (
-            &format!("{memory} (func (drop (i32.atomic.rmw.add (i32.const 0) (i32.const 1))))"),
-            "it needs threads (atomic instructions): build it without -pthread",
-        ),
         (
             &format!(
                 "{memory} (func (param v128) (result v128)
@@ -183,8 +178,8 @@ fn features_beyond_the_list_are_off_and_named_with_what_to_build() {
         ),
         ("(memory (export \"memory\") 1 (pagesize 1))", "pages that are not of 64 KiB"),
         (
-            &format!("{memory} (func (atomic.fence)) (tag $e) (func try nop catch $e end)"),
-            "-matomics; it needs exceptions as they were",
+            &format!("{memory} (type (struct)) (tag $e) (func try nop catch $e end)"),
+            "-sWASM_LEGACY_EXCEPTIONS=0); it needs objects",
         ),
         // Something else is wrong with it: the engine says what.
         (&format!("{memory} (func (result i32))"), "type mismatch"),

@@ -12,7 +12,7 @@ pub(super) const WASM_STACK: usize = 512 << 10;
 
 /// What guests may use. All else is off, whatever the engine's crate features are: Cargo unifies those over a whole
 /// program, and a neighbour's choice must not change what a guest may do.
-pub(crate) const FEATURES: [WasmFeatures; 14] = [
+pub(crate) const FEATURES: [WasmFeatures; 15] = [
     WasmFeatures::FLOATS,
     WasmFeatures::MUTABLE_GLOBAL,
     WasmFeatures::SIGN_EXTENSION,
@@ -28,6 +28,8 @@ pub(crate) const FEATURES: [WasmFeatures; 14] = [
     WasmFeatures::EXCEPTIONS,
     // What an exception is thrown with lies in the engine's own heap; a guest's own objects there are another feature, and off.
     WasmFeatures::GC_TYPES,
+    // Atomic instructions, which compilers emit for programs that never start a thread. A memory that could be shared is refused.
+    WasmFeatures::THREADS,
 ];
 
 static ENGINE: OnceLock<Engine> = OnceLock::new();
