@@ -1,6 +1,7 @@
 //! `zvfs cat`: descriptors to standard output.
 
 use crate::descriptors::DescriptorOptions;
+use crate::doing;
 use crate::exit::Failure;
 use crate::name::{descriptor_or_stream, stream};
 use crate::options::Options;
@@ -58,7 +59,7 @@ impl Cat {
             .map_err(|error| match error.code() {
                 // A source that is read cannot lose its reader: it is standard output that has.
                 Code::EPIPE => Failure::output(error),
-                _ => watch.failure(error.context(format!("cat {}", source.shown()))),
+                _ => watch.failure(doing::with(error, "cat", source.shown())),
             });
         copied.map(|_| ())
     }

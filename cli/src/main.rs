@@ -18,6 +18,7 @@ mod check;
 mod child_process;
 mod cp;
 mod descriptors;
+mod doing;
 mod exec;
 mod generate;
 mod graph;

@@ -32,8 +32,10 @@ impl Mkdir {
             };
             made.map_err(|error| match error.code() {
                 Code::ENOENT if !self.parents => {
-                    let text =
-                        format!("make {}: a folder above it is missing (-p makes it)", Shown(descriptor));
+                    let text = format!(
+                        "make folder {}: a folder above it is missing (-p makes it)",
+                        Shown(descriptor)
+                    );
                     watch.failure(error.context(text))
                 }
                 _ => watch.failure(error),

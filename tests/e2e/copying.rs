@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+#[path = "copying/errors.rs"]
+mod errors;
 mod support;
 #[path = "copying/times.rs"]
 mod times;

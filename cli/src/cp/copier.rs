@@ -9,6 +9,7 @@ use crate::cp::grown;
 use crate::cp::pace::Pace;
 use crate::cp::part::{Keep, Part};
 use crate::descriptors::Assigned;
+use crate::doing;
 use crate::watch::Watch;
 use std::cmp::Reverse;
 use std::io::SeekFrom;
@@ -71,7 +72,10 @@ impl<'a> Copier<'a> {
             from.open(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(&self.watch.control(from.descriptor));
         let opened = self.registry.open(from.descriptor, &how);
         let mut source = opened.map_err(|error| match error.code() {
-            Code::EISDIR => error.context(format!("copy {}: folders are copied with -r", from.shown())),
+            Code::EISDIR => {
+                let text = format!("copy {}: is a directory: folders are copied with -r", from.shown());
+                Error::new(Code::EISDIR, text)
+            }
             _ => error,
         })?;
         let stat = source.stat().ok();
@@ -156,12 +160,8 @@ impl<'a> Copier<'a> {
             // A standard stream, which its open does not empty: it is looked at when it is open.
             Err(error) if error.code() == Code::EBADF => Ok(false),
             found => found.map_err(|error| {
-                let text = format!(
-                    "copy {} to {}: find out whether they are one file, which this would empty",
-                    from.shown(),
-                    to.shown()
-                );
-                error.context(text)
+                let more = ": find out whether they are one file, which this would empty";
+                doing::between(error, "copy", &from.shown(), &to.shown(), more)
             }),
         }
     }
@@ -446,14 +446,14 @@ fn move_kept(
 
 /// Discards what came of a copy that failed. Returns its error, with what is kept in spite of it.
 fn failed(source: &OpenFile, target: &mut OpenFile, kept: Option<String>, error: Error) -> Error {
-    let kept = kept.map(|kept| format!(" ({kept})")).unwrap_or_default();
-    let doing = format!("copy {} to {}{kept}", source.shown(), target.shown());
+    let mut more = kept.map(|kept| format!(" ({kept})")).unwrap_or_default();
     match target.finish(Finish::Discard) {
         // The copy's own failure is the one to act on; this one says what may be left behind.
         Err(left) if !error.chain().contains(&left.chain()) => {
-            error.context(format!("{doing} (and discarding it failed: {})", left.chain()))
+            more = format!("{more} (and discarding it failed: {})", left.chain());
         }
         // Or the reason is the same: its provider's process is gone.
-        _ => error.context(doing),
+        _ => {}
     }
+    doing::between(error, "copy", source.shown(), target.shown(), &more)
 }

@@ -7,6 +7,7 @@ use crate::cp::filter::Filter;
 use crate::cp::plan::{EmptyFolder, Failed, Plan, Planner, Task, TimedFolder};
 use crate::cp::tally::{Outcome, Tally};
 use crate::descriptors::Assigned;
+use crate::doing;
 use crate::exit::Failure;
 use indicatif::ProgressBar;
 use std::io::{self, IsTerminal};
@@ -232,14 +233,14 @@ impl Workers<'_> {
             return refused(Code::EINVAL, keeps_nothing);
         }
         kept.map_err(|error| {
-            error.context(format!("move {} to {}: copied, but it stays", from.shown(), to.shown()))
+            doing::between(error, "move", &from.shown(), &to.shown(), ": copied, but it stays")
         })?;
         if stat(from)?.version != before {
             return refused(Code::ESTALE, "copied, but the source changed meanwhile, and stays");
         }
         let removed = registry.remove(from.descriptor, &how(from));
         removed.map_err(|error| {
-            error.context(format!("move {} to {}: copied, but it stays", from.shown(), to.shown()))
+            doing::between(error, "move", &from.shown(), &to.shown(), ": copied, but it stays")
         })?;
         Ok(outcome)
     }

@@ -6,6 +6,7 @@
 
 use crate::cp::digest::{BUFFER, hex};
 use crate::descriptors::Assigned;
+use crate::doing;
 use crate::exit::warn;
 use crate::log;
 use crate::name::descriptor;
@@ -92,7 +93,7 @@ impl Keep {
         let (descriptor, settings) = self.part_of(to)?;
         let at = Assigned { descriptor: &descriptor, settings };
         let how = at.open(OpenFlags::READ | OpenFlags::WRITE);
-        let keeping = |error: Error| error.context(format!("keep the part {}", at.shown()));
+        let keeping = |error: Error| doing::with(error, "keep the part", &at.shown());
         let opened = registry.open(at.descriptor, &how.clone().control(&watch.control(at.descriptor)));
         let is_there = !matches!(&opened, Err(error) if error.code() == Code::ENOENT);
         let opened = if is_there { opened } else { made(registry, watch, &at, &how) };
@@ -126,7 +127,7 @@ impl Keep {
             recorded: 0,
             slot: 0,
         };
-        let keeping = |error: Error| error.context(format!("keep the part {shown}"));
+        let keeping = |error: Error| doing::with(error, "keep the part", &shown);
         // What is there and proves nothing may be anybody's, by a link of this name: it is not written to.
         if is_there && !part.resume(from).map_err(keeping)? {
             let how_removed = part.removal.clone().control(&watch.control(at.descriptor));
@@ -333,10 +334,8 @@ impl Part {
     fn write(&self, mut bytes: &[u8], mut offset: u64) -> Result<()> {
         while !bytes.is_empty() {
             let count = self.file.write_at(bytes, offset).map_err(|error| {
-                error.context(format!(
-                    "keep the part {}: the copy can go on without --partial",
-                    Shown(&self.descriptor)
-                ))
+                let shown = Shown(&self.descriptor).to_string();
+                doing::with(error.context("the copy can go on without --partial"), "keep the part", &shown)
             })?;
             bytes = &bytes[count..];
             offset += count as u64;

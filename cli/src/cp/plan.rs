@@ -249,7 +249,8 @@ impl Planner<'_> {
                 }
                 None => self.registry.stat(&child, &how).map_err(|error| match error.code() {
                     Code::ENOENT => {
-                        error.context("it is a link that leads nowhere, or has just been removed")
+                        let why = "it is a link that leads nowhere, or has just been removed";
+                        error.context(format!("stat {}: {why}", Shown(&child)))
                     }
                     _ => error,
                 }),

@@ -3,6 +3,7 @@
 use super::Copier;
 use crate::cp::plan::Task;
 use crate::descriptors::Assigned;
+use crate::doing;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 use vfs_core::{Capabilities, Code, Descriptor, Error, Kind, OpenFile, OpenFlags, Result};
@@ -44,7 +45,7 @@ impl Copier<'_> {
         } else {
             Ok(())
         };
-        checked.map_err(|error| error.context(with_preserve(source.shown(), &to.shown())))
+        checked.map_err(|error| with_preserve(error, source.shown(), &to.shown()))
     }
 
     /// Gives a target the time of its source, if it is to have that: what [`check_times`](Copier::check_times) has let pass.
@@ -69,7 +70,7 @@ impl Copier<'_> {
             Times::Kept if !takes_times => Err(sets_no_time(to)),
             Times::Kept => target.set_modified(time),
         };
-        kept.map_err(|error| error.context(with_preserve(source.shown(), target.shown())))
+        kept.map_err(|error| with_preserve(error, source.shown(), target.shown()))
     }
 
     /// Gives a folder the time that its source has, once all is in it. Where folders take none, they have their own.
@@ -116,8 +117,8 @@ fn sets_no_time(to: &Assigned<'_>) -> Error {
     Error::new(Code::ENOTSUP, text)
 }
 
-fn with_preserve(from: &str, to: &str) -> String {
-    format!("copy {from} to {to} with --preserve")
+fn with_preserve(error: Error, from: &str, to: &str) -> Error {
+    doing::between(error, "copy", from, to, " with --preserve")
 }
 
 /// Whether a target's time is not before its source's, as far as the target's store counts: one in whole seconds has them rounded down.
