@@ -4,10 +4,9 @@
 use crate::attributes::Look;
 use crate::calls::{Call, Calls, Reply as _};
 use crate::errno;
-use crate::handle::Handle;
 use crate::holders::Sought;
 use crate::shared::{Opened, Shared};
-use crate::tree::Tree;
+use crate::tree::{Place, Tree};
 use crate::writer::Writer;
 use fuser::{
     BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
@@ -58,7 +57,7 @@ impl Folder {
             reply,
             move |call| match shared.opened(handle)? {
                 Opened::Writer(writer) => work(&writer, call),
-                Opened::File(_) | Opened::Folder(_) => Ok(()),
+                Opened::File(_) | Opened::Joined(_) | Opened::Folder(_) => Ok(()),
             },
             |reply, ()| reply.ok(),
         );
@@ -138,11 +137,8 @@ impl Filesystem for Folder {
         self.calls.begin(
             request,
             reply,
-            move |call| Handle::open(&shared.tree, &*shared.tree.node(ino.0)?, call),
-            move |reply, handle| {
-                let flags = handle.flags;
-                reply.opened(shared2.add(Opened::File(Arc::new(handle))), flags);
-            },
+            move |call| shared.read(&*shared.tree.node(ino.0)?, call),
+            move |reply, (opened, flags)| reply.opened(shared2.add(opened), flags),
         );
     }
 
@@ -164,6 +160,7 @@ impl Filesystem for Folder {
             move |call| match shared.opened(handle)? {
                 Opened::File(file) => file.read(call, offset, size as usize),
                 Opened::Writer(writer) => writer.read(call, offset, size as usize),
+                Opened::Joined(joined) => joined.read(&shared.tree, call, offset, size as usize),
                 Opened::Folder(_) => Err(Error::new(Code::EISDIR, "read a folder")),
             },
             |reply, bytes| reply.data(&bytes),
@@ -192,6 +189,7 @@ impl Filesystem for Folder {
             },
             move |reply, (writer, folder, name)| {
                 shared2.tree.listings().changed(folder.ino, &name, Kind::Regular);
+                shared2.tree.changed_in(&folder);
                 let stat = Stat::of_kind(Kind::Regular).size(0).modified(SystemTime::now());
                 let attributes = shared2.enter(&folder, &name, writer.descriptor().to_owned(), &stat);
                 let handle = shared2.add_writer(writer, attributes.ino.0);
@@ -284,18 +282,33 @@ impl Filesystem for Folder {
         );
     }
 
-    /// No provider renames. With this answer mv copies, and removes what it has copied.
     fn rename(
         &self,
-        _: &Request,
-        _: INodeNo,
-        _: &OsStr,
-        _: INodeNo,
-        _: &OsStr,
-        _: RenameFlags,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        reply.fail(Errno::EXDEV);
+        // To exchange two names is more than copies can stand for.
+        if !RenameFlags::RENAME_NOREPLACE.contains(flags) {
+            return reply.fail(Errno::EINVAL);
+        }
+        let (name, new_name) = (name.as_bytes().to_owned(), new_name.as_bytes().to_owned());
+        let shared = self.shared.clone();
+        self.calls.begin(
+            request,
+            reply,
+            move |call| {
+                let (old, new) = (shared.tree.node(parent.0)?, shared.tree.node(new_parent.0)?);
+                let from = Place { folder: &old, name: &name };
+                let to = Place { folder: &new, name: &new_name };
+                shared.rename(&from, &to, !flags.is_empty(), call)
+            },
+            |reply, ()| reply.ok(),
+        );
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {

@@ -11,9 +11,10 @@
 //! | `caller` | who waits for a call: its process, and whether a signal is to end it |
 //! | `holders`, `kcmp` | which processes have a file open to be written, and how often |
 //! | `tree` | from the kernel's numbers to descriptors, and what is known of them |
-//! | `names` | calls on names, none of which follows a link |
+//! | `names`, `renaming` | calls on names, none of which follows a link; a copy that stands for a rename |
 //! | `listings`, `folders` | what folders were seen to hold; those that are in the mounted folder only |
 //! | `handle`, `writer`, `opening` | a file that is open for reading, for writing, and how that is opened |
+//! | `joined` | one that is read while it is written |
 //! | `attributes`, `errno`, `log` | what the kernel is told of a file, and of an error; what the user is |
 
 mod attributes;
@@ -25,12 +26,14 @@ mod filesystem;
 mod folders;
 mod handle;
 mod holders;
+mod joined;
 mod kcmp;
 mod listings;
 mod log;
 mod names;
 mod opening;
 mod place;
+mod renaming;
 mod serve;
 mod shared;
 mod tree;

@@ -217,6 +217,7 @@ impl Tree {
             made => made?,
         }
         self.listings().changed(folder.ino, name, Kind::Directory);
+        self.changed_in(folder);
         Ok(descriptor)
     }
 
@@ -235,7 +236,10 @@ impl Tree {
             set => {
                 set?;
                 match is_folder {
-                    true => self.listings().changed(node.parent, &node.name, Kind::Directory),
+                    true => {
+                        self.listings().changed(node.parent, &node.name, Kind::Directory);
+                        self.has_time(node.ino, time);
+                    }
                     false => self.written(node),
                 }
             }
@@ -258,6 +262,7 @@ impl Tree {
             removed => removed?,
         }
         self.listings().gone(folder.ino, name);
+        self.changed_in(folder);
         Ok(())
     }
 
@@ -268,6 +273,7 @@ impl Tree {
     pub fn remove(&self, folder: &Node, name: &[u8], descriptor: &str, call: &Call) -> Result<()> {
         self.listings().gone(folder.ino, name);
         self.registry().remove(descriptor, &self.options(call))?;
+        self.changed_in(folder);
         self.stays(folder, call);
         Ok(())
     }

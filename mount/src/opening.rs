@@ -39,6 +39,9 @@ pub fn anew(
             opened => return Ok((opened?, true)),
         }
     }
+    if let Some(file) = whole(tree, descriptor, options, exclusive, supported)? {
+        return Ok((file, false));
+    }
     if exclusive && supported.contains(OpenFlags::EXCLUSIVE) {
         let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
         let whole = flags | (OpenFlags::ATOMIC & supported);
@@ -48,6 +51,26 @@ pub fn anew(
     let (mut file, mut placement) = registry.create(descriptor, options, None)?;
     placement.begin(&mut file)?;
     Ok((file, placement.in_place().is_some()))
+}
+
+/// Opens a file that is to appear as a whole, so that it can be read before that by other programs in the folder. `None`: its provider
+/// does not do both.
+fn whole(
+    tree: &Tree,
+    descriptor: &str,
+    options: &OpenOptions,
+    exclusive: bool,
+    supported: OpenFlags,
+) -> Result<Option<OpenFile>> {
+    let anew = if exclusive { OpenFlags::EXCLUSIVE } else { OpenFlags::TRUNCATE & supported };
+    let flags = OpenFlags::READ | OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::ATOMIC | anew;
+    if !supported.contains(flags) {
+        return Ok(None);
+    }
+    match tree.registry().open(descriptor, &options.clone().with_flags(flags)) {
+        Err(error) if matches!(error.code(), Code::ENOTSUP | Code::EBADF | Code::EINVAL) => Ok(None),
+        opened => opened.map(Some),
+    }
 }
 
 /// What a user can do about a file that its provider does not change in place.

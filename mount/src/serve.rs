@@ -5,14 +5,14 @@ use crate::background;
 use crate::calls::Calls;
 use crate::filesystem::Folder;
 use crate::place::{self, Unmounted};
-use crate::tree::{Top, Tree};
+use crate::tree::{ROOT, Top, Tree};
 use fuser::{Config, MountOption, Session, SessionACL};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use vfs_core::{Code, Control, Error, Kind, OpenFlags, OpenOptions, Registry, Result, Shown, last_name};
 use zvfs_command::exit::{Failure, warn};
 use zvfs_command::mount::Mount;
@@ -47,9 +47,12 @@ pub fn serve(mount: &Mount, options: &Options) -> std::result::Result<(), Failur
             unmount(&at);
         }
     })?;
-    let top = top(&registry, mount, &open, &control)?;
+    let (top, modified) = top(&registry, mount, &open, &control)?;
     let calls = Calls::new(mount.timeout)?;
     let tree = Tree::new(top, registry, open, mount.cache_time, mount.write);
+    if let Some(time) = modified {
+        tree.has_time(ROOT, time);
+    }
     let served = Folder::new(tree, Look::new(mount.write), calls.clone());
     let device = served.device();
     let session = mounted(served, &folder, mount)?;
@@ -70,18 +73,23 @@ pub fn serve(mount: &Mount, options: &Options) -> std::result::Result<(), Failur
     Ok(ended.map_err(|error| Error::from(error).context(format!("serve {}", folder.display())))?)
 }
 
-/// What is to be shown, which must be there: what is wrong with it, or with its provider, is told before anything is mounted.
-fn top(registry: &Registry, mount: &Mount, open: &OpenOptions, control: &Control) -> Result<Top> {
+/// What is to be shown, and its time, if it has one. It must be there: what is wrong with it, or with its provider, is told before anything is mounted.
+fn top(
+    registry: &Registry,
+    mount: &Mount,
+    open: &OpenOptions,
+    control: &Control,
+) -> Result<(Top, Option<SystemTime>)> {
     control.set_deadline(Some(Instant::now() + mount.timeout));
     let stat = registry.stat(&mount.descriptor, &open.clone().control(control))?;
     if stat.kind == Kind::Directory {
-        return Ok(Top::Folder(mount.descriptor.clone()));
+        return Ok((Top::Folder(mount.descriptor.clone()), stat.modified));
     }
     let name = last_name(&mount.descriptor).ok_or_else(|| {
         let text = format!("mount {}: it is a file without a name of its own", Shown(&mount.descriptor));
         Error::new(Code::EINVAL, text)
     })?;
-    Ok(Top::File(name, mount.descriptor.clone()))
+    Ok((Top::File(name, mount.descriptor.clone()), stat.modified))
 }
 
 fn mounted(served: Folder, folder: &Path, mount: &Mount) -> Result<Session<Folder>> {

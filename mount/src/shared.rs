@@ -3,9 +3,10 @@
 use crate::attributes::Look;
 use crate::calls::Call;
 use crate::handle::Handle;
+use crate::joined::Joined;
 use crate::tree::{Entry, Node, Tree};
 use crate::writer::Writer;
-use fuser::{FileAttr, FileHandle, OpenFlags};
+use fuser::{FileAttr, FileHandle, FopenFlags, OpenFlags};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,7 @@ pub struct Shared {
 pub enum Opened {
     File(Arc<Handle>),
     Writer(Arc<Writer>),
+    Joined(Arc<Joined>),
     Folder(Arc<Vec<Entry>>),
 }
 
@@ -81,6 +83,21 @@ impl Shared {
     /// What is being written under a descriptor.
     pub fn written(&self, descriptor: &str) -> Option<Arc<Writer>> {
         self.writing.lock().get(descriptor)?.upgrade()
+    }
+
+    /// Opens a file for reading: what is there, or what has been written so far of what is to take its place.
+    ///
+    /// # Errors
+    /// Those of [`Handle::open`].
+    pub fn read(&self, node: &Node, call: &Call) -> Result<(Opened, FopenFlags)> {
+        if let Some(writer) = self.written(&node.descriptor).filter(|writer| writer.can_be_read_so_far()) {
+            // Its size grows, and its pages are of no version.
+            let flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_NOFLUSH;
+            return Ok((Opened::Joined(Arc::new(Joined::new(node, writer))), flags));
+        }
+        let handle = Handle::open(&self.tree, node, call)?;
+        let flags = handle.flags;
+        Ok((Opened::File(Arc::new(handle)), flags))
     }
 
     /// What a file that is open for reading was when it was opened: this one, or any with this number.

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use vfs_core::{Code, Error, Kind, OpenOptions, Registry, Result, Stat, below};
 
 /// The folder itself.
@@ -49,6 +49,14 @@ impl Node {
         (!self.version().is_empty() && !self.is_written()).then(|| self.stat.clone())
     }
 
+    /// The same file, whatever it is by now.
+    pub fn of_any_version(&self) -> Node {
+        let Node { ino, parent, ref name, ref descriptor, shape, .. } = *self;
+        let (name, descriptor) = (name.clone(), descriptor.clone());
+        let (stat, is_written) = (Stat::of_kind(Kind::Regular), AtomicBool::new(true));
+        Node { ino, parent, name, descriptor, shape, stat, is_written }
+    }
+
     /// The version that the kernel may keep; empty: the provider has none.
     pub fn version(&self) -> &str {
         if self.shape == FileType::RegularFile { &self.stat.version } else { "" }
@@ -56,6 +64,12 @@ impl Node {
 }
 
 /// A name in a folder.
+pub struct Place<'a> {
+    pub folder: &'a Node,
+    pub name: &'a [u8],
+}
+
+/// A name in a folder, as that is listed.
 #[derive(Clone)]
 pub struct Entry {
     pub name: Vec<u8>,
@@ -227,6 +241,39 @@ impl Tree {
         }
         drop(nodes);
         self.listings.forget(ino);
+    }
+
+    /// A file has another name by now, and this status: the kernel keeps its number.
+    pub fn renamed(&self, from: &Place<'_>, to: &Place<'_>, descriptor: String, stat: &Stat) {
+        let mut nodes = self.nodes.lock();
+        let has_name = |key: &&(u64, Vec<u8>, String)| key.0 == from.folder.ino && key.1 == from.name;
+        let versions: Vec<_> = nodes.by_name.keys().filter(has_name).cloned().collect();
+        // The last one that was looked up has the name.
+        let numbers = versions.iter().filter_map(|key| nodes.by_name.remove(key));
+        let Some(ino) = numbers.max() else { return };
+        let Some((node, _)) = nodes.by_number.get_mut(&ino) else { return };
+        let (parent, name, shape) = (to.folder.ino, to.name.to_owned(), node.shape);
+        let (stat, is_written) = (stat.clone(), AtomicBool::new(false));
+        *node = Arc::new(Node { ino, parent, name, descriptor, shape, stat, is_written });
+        let key = (node.parent, node.name.clone(), node.version().to_owned());
+        nodes.by_name.insert(key, ino);
+    }
+
+    /// A folder has this time by now. Who asks for that of the folder that it is in, as rsync does, names it by nothing that is looked up.
+    pub fn has_time(&self, folder: u64, time: SystemTime) {
+        let mut nodes = self.nodes.lock();
+        let Some((node, _)) = nodes.by_number.get_mut(&folder) else { return };
+        let (ino, parent, shape, name) = (node.ino, node.parent, node.shape, node.name.clone());
+        let (descriptor, stat) = (node.descriptor.clone(), node.stat.clone().modified(time));
+        *node =
+            Arc::new(Node { ino, parent, name, descriptor, shape, stat, is_written: AtomicBool::new(false) });
+    }
+
+    /// A program has made or removed a name in a folder: that has a new time, where folders have times.
+    pub fn changed_in(&self, folder: &Node) {
+        if folder.stat.modified.is_some() {
+            self.has_time(folder.ino, SystemTime::now());
+        }
     }
 
     /// A program writes a file: what was known of it counts no longer.

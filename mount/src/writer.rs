@@ -201,6 +201,30 @@ impl Writer {
         Ok(buf)
     }
 
+    /// Whether others can read it before it is complete.
+    pub fn can_be_read_so_far(&self) -> bool {
+        let state = self.state.lock();
+        let is_hidden = !state.in_place && !state.appends;
+        is_hidden && state.file.as_ref().is_some_and(|(file, _)| reads_too(file))
+    }
+
+    /// Reads at an offset what has been written so far; `None`: it is complete by now.
+    ///
+    /// # Errors
+    /// Why it was given up. The provider's.
+    pub fn read_so_far(&self, call: &Call, offset: u64, size: usize) -> Result<Option<Vec<u8>>> {
+        let state = self.state.lock();
+        self.go_on(&state)?;
+        let Some((file, turns)) = state.file.as_ref().filter(|(file, _)| reads_too(file)) else {
+            return Ok(None);
+        };
+        let mut buf = vec![0; size];
+        let read = || read_all(&mut buf, |rest, done| file.read_at(rest, offset + done));
+        let count = turns.during(call, read)?;
+        buf.truncate(count);
+        Ok(Some(buf))
+    }
+
     /// Sets its size.
     ///
     /// # Errors
@@ -431,10 +455,16 @@ impl Writer {
     }
 }
 
-/// Has the provider say what became of what was written in place, which it may not have said yet.
+fn reads_too(file: &OpenFile) -> bool {
+    file.capabilities().contains(Capabilities::POSITIONAL_READ)
+}
+
+/// Has the provider say what became of what was written in place, which it may not have said yet. The kernel has, of a file of its own at each
+/// write: that each close should wait for the disk is more than any folder does, and made rsync slow.
 fn settle(state: &mut State, call: &Call) -> Result<()> {
     let Some((file, turns)) = state.file.as_mut().filter(|_| state.is_dirty) else { return Ok(()) };
-    match turns.during(call, || file.flush(Flush::Sync)) {
+    let level = if file.capabilities().contains(Capabilities::FD) { Flush::Push } else { Flush::Sync };
+    match turns.during(call, || file.flush(level)) {
         // It has been taken; that it is durable as well was not asked for.
         Err(error) if error.code() == Code::ENOTSUP => {}
         done => done?,
