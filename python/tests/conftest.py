@@ -6,14 +6,18 @@ import gc
 import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zvfs
+from zvfs import _library
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +159,44 @@ def fifo(tmp_path: Path) -> Path:
     path = tmp_path / "fifo"
     os.mkfifo(path)
     return path
+
+
+_MOTO = os.environ.get("ZVFS_MOTO")
+"""A folder with moto, an S3 server in Python."""
+
+_SERVER = """
+import sys
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+from moto.server import main
+s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket("bucket", "us-east-1")
+main(["-H", "127.0.0.1", "-p", sys.argv[1]])
+"""
+
+
+@pytest.fixture(scope="module")
+def object_store() -> Iterator[dict[str, Any]]:
+    """The configuration for a running server with a bucket named `bucket`."""
+    if not _MOTO or not Path(_library.provider_folder(), "libzvfs_object.so").exists():
+        pytest.skip("ZVFS_MOTO names no folder with moto, or there is no libzvfs_object.so")
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-c", _SERVER, str(port)],
+        env=os.environ | {"PYTHONPATH": _MOTO},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not _answers(port):
+            assert server.poll() is None and time.monotonic() < deadline, "moto does not start"
+            time.sleep(0.05)
+        yield {"object": {"endpoint": f"http://127.0.0.1:{port}", "access-key": "jobs", "secret-key": "words"}, "file": {}}
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
