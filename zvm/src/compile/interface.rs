@@ -14,6 +14,8 @@ use wasmparser::{
 const PAGE: u64 = 65536;
 /// What is said of whatever else is imported.
 const ONLY: &str = "a guest can import the functions of wasi_snapshot_preview1 only (docs/wasi.md)";
+/// What is said of whatever threads need.
+const NO_THREADS: &str = "build it without threads (the target wasm32-wasip1, no -pthread)";
 
 /// Holds a program in binary form against what a guest can import and has to export: its memory, and the function that a session
 /// calls, unless nobody knows that yet. Returns the bytes that it starts with, as a guest's budget counts them.
@@ -68,7 +70,7 @@ impl Module<'_> {
                 for memory in section {
                     let memory = memory.map_err(limits::malformed)?;
                     if memory.shared {
-                        return Err(bad("its memory is shared: build it without threads"));
+                        return Err(bad(format_args!("its memory is shared: {NO_THREADS}")));
                     }
                     if memory.memory64 {
                         return Err(bad("its memory has 64-bit addresses: build it for wasm32"));
@@ -117,6 +119,11 @@ impl Module<'_> {
         let import = format!("{}::{}", Shown(module), Shown(name));
         let type_index = match ty {
             TypeRef::Func(index) | TypeRef::FuncExact(index) => index,
+            TypeRef::Memory(memory) if memory.shared => {
+                return Err(bad(format_args!(
+                    "it imports its memory, {import}, which is shared: {NO_THREADS}"
+                )));
+            }
             TypeRef::Memory(_) => {
                 return Err(bad(format_args!(
                     "it imports its memory, {import}: link it with a memory of its own, exported as `memory`"
@@ -131,6 +138,9 @@ impl Module<'_> {
                 return Err(bad(format_args!(
                     "it imports {import}, of the interface before preview1: build it with an SDK that has {PREVIEW1}"
                 )));
+            }
+            "wasi" if name == "thread-spawn" => {
+                return Err(bad(format_args!("it imports {import}, which starts a thread: {NO_THREADS}")));
             }
             _ if module.starts_with("wasi:") => {
                 return Err(bad(format_args!(

@@ -169,6 +169,11 @@ fn verdict(error: &wasmtime::Error, store: &Store<State>, stop: &Stop, budget: u
             let used = format!("all {budget} units are used up");
             Err(Failure::stopped(Stopped::Fuel, located(Some(&used), error).as_deref()))
         }
+        // The engine's words name the instruction's memory, and no reason.
+        Some(Trap::AtomicWaitNonSharedMemory) => {
+            let known = "a wait for another thread, of which a guest has none";
+            Err(Failure::stopped(Stopped::Trap, located(Some(known), error).as_deref()))
+        }
         Some(trap) => {
             let text = trap.to_string();
             let kind = text.strip_prefix("wasm trap: ").unwrap_or(&text);
