@@ -42,10 +42,12 @@ impl Exec {
             return stdout::print(self.guest.manifest_text()?.trim_end());
         }
         process::share_arena();
-        let control = Control::new();
-        let session = Session::new(self.guest.manifest()?)
-            .registry(setup::registry(options)?)
-            .compiler(self.cache.compiler(options.verbose > 0)?)
+        let (control, manifest, registry) =
+            (Control::new(), self.guest.manifest()?, setup::registry(options)?);
+        self.guest.check_that_outputs_stay(&registry)?;
+        let session = Session::new(manifest)
+            .registry(registry)
+            .compiler(self.cache.compilers(options)?.of(&self.guest.program()))
             .control(&control);
         let signal = Arc::new(AtomicI32::new(0));
         let asked = signal.clone();

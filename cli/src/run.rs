@@ -1,5 +1,6 @@
 //! `zvfs run`: guests under their manifests, side by side.
 
+mod announce;
 mod compile;
 mod own_broker;
 mod report;
@@ -138,7 +139,7 @@ impl Run {
             _ => own_broker::start_if_needed(&pipes, &mut configuration, options.verbose > 0)?,
         };
         let registry = setup::registry_of(configuration, options);
-        let compiler = self.cache.compiler(options.verbose > 0)?;
+        let compilers = self.cache.compilers(options)?;
         // No two of its sessions may write one file.
         let run = std::process::id().to_string();
         let mut sessions = Vec::new();
@@ -151,7 +152,7 @@ impl Run {
             let mut session = Session::new(manifest.clone())
                 .registry(registry.clone())
                 .options(open)
-                .compiler(compiler.clone())
+                .compiler(compilers.of(&manifest.program))
                 .control(control);
             if let Some(broker) = &broker {
                 session = session.on_end(own_broker::tell_peers(broker, path, ends));

@@ -9,13 +9,14 @@ mod support;
 use bombs::{module, nothing, tangle};
 use rustix::process::Signal;
 use std::fs::{self, Permissions};
+use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, run, zvfs};
-use zvfs_test_support::{eventually, have, skip};
+use support::{Done, Folder, Started, run, run_timed, zvfs};
+use zvfs_test_support::{bounded, eventually, have, skip, terminal};
 
 /// A manifest of these bytes.
 fn manifest(folder: &Folder, program: impl AsRef<[u8]>, timeout: u64) -> String {
@@ -68,6 +69,72 @@ fn timeout_ends_a_compilation() {
     let start = Instant::now();
     run(zvfs(["run", "--no-cache", &manifest(&folder, heavy(), 1)])).failed(4, &["timeout"]);
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+/// A guest without a manifest, with so many seconds, compiled anew.
+fn exec(seconds: u32, options: &[&str], program: &str) -> Command {
+    let timeout = format!("{seconds}s");
+    zvfs([&["exec", "--timeout", &timeout], options, &[program]].concat())
+}
+
+/// Found: what is wrong with an output was told once the compiler had taken its minutes.
+#[test]
+fn what_is_wrong_with_an_output_is_told_before_the_program_is_compiled() {
+    let folder = Folder::new();
+    // The compiler refuses it, whose turn would come first otherwise.
+    let start = "(module (memory (export \"memory\") 1) (func (export \"_start\")) (func (result i32)))";
+    let program = folder.write("bad.wat", start);
+    run(exec(60, &["--no-cache"], &program)).failed(8, &["type mismatch"]);
+    folder.write("file", "x");
+    let file = folder.at("file");
+    for (option, given, words) in [
+        ("--out-dir", format!("out={file}"), "export /out: "),
+        ("--out-dir", "out=/proc/none".to_owned(), "no file can be written into /proc"),
+        ("--dir", format!("data={}", folder.at("none")), "tree /data: stat "),
+        ("--dir-rw", format!("data={file}"), "tree /data: "),
+        ("--write", "x=nothing-of-this-name:x".to_owned(), "nothing-of-this-name"),
+    ] {
+        let done = run(exec(60, &["--no-cache", option, &given], &program));
+        done.failed(14, &["bad.wat: ", words]);
+    }
+}
+
+/// A run of minutes that says nothing looks like one that hangs.
+#[test]
+fn a_program_that_takes_its_time_to_compile_is_told_once_to_whoever_waits() {
+    let folder = Folder::new();
+    let program = folder.write("heavy.wasm", heavy());
+    let (cache, key) = (folder.at("cache"), folder.at("key"));
+    let compiling = format!("compiling {program}");
+    let (mut terminal, path) = terminal();
+    let other = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut command = exec(600, &["--cache-dir", &cache, "--cache-key", &key], &program);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(other);
+    let mut started = Started::as_set(&mut command);
+    drop(command);
+    let seen = bounded(move || {
+        let (mut seen, mut buffer) = (String::new(), [0; 4096]);
+        while !seen.contains('\n') {
+            let count = terminal.read(&mut buffer).unwrap();
+            seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        }
+        seen
+    });
+    assert!(seen.starts_with(&format!("zvfs: {compiling} (only the first time)")), "{seen}");
+    started.still_runs();
+    drop(started);
+    // Elsewhere it is the guest's stream, and who keeps it asks for more by -v. Without a cache it is told each time.
+    let done = run(exec(4, &["--no-cache"], &program));
+    done.failed(4, &["timeout"]);
+    assert!(!done.stderr.contains("compiling"), "{done:?}");
+    let json = |seconds| exec(4 * seconds, &["-v", "--log-format", "json", "--no-cache"], &program);
+    let done = run_timed("compiling", json);
+    let lines = done.stderr.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let told: Vec<_> = lines.filter(|line| line["message"] == compiling.as_str()).collect();
+    assert_eq!((told.len(), told[0]["level"].as_str()), (1, Some("info")), "{done:?}");
+    // Nor is one told that takes no time.
+    let small = folder.write("small.wasm", module([nothing()].into_iter()));
+    run(exec(600, &["-v", "--no-cache"], &small)).succeeded();
 }
 
 /// A run under a limit of the shell's, in KiB of address space.

@@ -465,3 +465,75 @@ fn what_is_wrong_is_told() {
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// What was built for threads runs as long as it starts none. What would need them is told before anything is compiled.
+#[test]
+fn a_program_with_threads_is_refused_and_one_that_waits_for_one_is_stopped() {
+    let folder = Folder::new();
+    let program = |name: &str, head: &str, body: &str| {
+        folder.write(name, format!("(module {head} (func $_start (export \"_start\") {body}))"))
+    };
+    let own = "(memory (export \"memory\") 1)";
+    program("shared.wat", "(memory (export \"memory\") 1 2 shared)", "");
+    program("imported.wat", "(import \"env\" \"memory\" (memory 1 2 shared))", "");
+    let spawn = "(import \"wasi\" \"thread-spawn\" (func (param i32) (result i32)))";
+    program("spawns.wat", &format!("{spawn} {own}"), "");
+    for (name, words) in [
+        ("shared.wat", "its memory is shared: build it without threads"),
+        ("imported.wat", "it imports its memory, env::memory, which is shared: build it without threads"),
+        ("spawns.wat", "it imports wasi::thread-spawn, which starts a thread: build it without threads"),
+    ] {
+        run(exec(&folder, &[name])).failed(8, &[&format!("{name}: bad program: {words}")]);
+    }
+    let wait = "(drop (memory.atomic.wait32 (i32.const 64) (i32.const 0) (i64.const -1)))";
+    program("waits.wat", own, wait);
+    let told = "waits.wat: trap: a wait for another thread, of which a guest has none, in `_start`";
+    run(exec(&folder, &["waits.wat"])).failed(4, &[told]);
+    program("counts.wat", own, "(drop (i32.atomic.rmw.add (i32.const 64) (i32.const 1)))");
+    run(exec(&folder, &["counts.wat"])).succeeded();
+}
+
+/// Found: `--out-dir mem:x` was refused when the guest had done its work, and `mem:` took it to be gone with the command.
+#[test]
+fn an_output_that_would_be_gone_with_the_command_is_refused_before_the_guest_runs() {
+    let Some(folder) = guest() else { return };
+    for (options, words) in [
+        (["--out-dir", "out=mem:"], "--out-dir /out: mem: is in this command's memory"),
+        (["--out-dir", "out=mem:x/y"], "--out-dir /out: mem:x/y is in this command's memory"),
+        (["--write", "out=mem:x"], "--write /out: mem:x is in this command's memory"),
+        (["--out", "mem:x"], "--out /dev/stdout: mem:x is in this command's memory"),
+    ] {
+        // The guest would say a line of its own.
+        let done = run(exec(&folder, &[&options[..], &["guest.wasm", "exit", "0"]].concat()));
+        done.failed(22, &[words, "name a target that stays, or let the guest write into --scratch"]);
+    }
+    // A place to work in.
+    run(exec(&folder, &["--channel", "db=mem:x", "guest.wasm", "add", "db", "more"])).succeeded();
+}
+
+/// Found: a folder that takes no file was told when the guest had done its work, which may be hours.
+#[test]
+fn a_folder_that_takes_no_file_is_told_before_the_guest_runs() {
+    let Some(folder) = guest() else { return };
+    folder.write("file", "x");
+    fs::create_dir(folder.path().join("there")).unwrap();
+    for (target, words) in [
+        ("/proc", "no file can be written into /proc"),
+        ("/proc/none/deep", "no file can be written into /proc"),
+        ("file", "is not a folder"),
+        ("file/below", "/file"),
+        ("null:", "writes no files that appear as a whole"),
+    ] {
+        let out_dir = format!("out={target}");
+        let done = run(exec(&folder, &["--out-dir", &out_dir, "guest.wasm", "exit", "0"]));
+        done.failed(14, &["guest.wasm: export /out: ", words]);
+    }
+    // Looking leaves nothing behind, in a folder that is there and in one that is not.
+    for target in ["there", "none/deep"] {
+        let out_dir = format!("out={target}");
+        let done = run(exec(&folder, &["--out-dir", &out_dir, "guest.wasm", "exit", "0"]));
+        assert_eq!((done.code, done.stderr.as_str()), (0, "told by the guest\n"), "{done:?}");
+    }
+    assert_eq!(folder.names(), ["file", "guest.wasm", "there"]);
+    assert_eq!(fs::read_dir(folder.path().join("there")).unwrap().count(), 0);
+}

@@ -26,7 +26,9 @@ use crate::guest::{Pool, Program, Stop};
 use artifact::Artifact;
 use loaded::Loaded;
 use sha2::{Digest, Sha256};
+use std::any::Any;
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use vfs_core::{Code, PerProcess};
 
@@ -58,6 +60,17 @@ pub struct Compiler {
     pool: Option<Arc<Pool>>,
     loaded: Arc<Loaded>,
     functions: u64,
+    on_compile: Option<OnCompile>,
+}
+
+/// Called before a program is compiled; what it returns is dropped after that.
+#[derive(Clone)]
+struct OnCompile(Arc<dyn Fn() -> Box<dyn Any> + Send + Sync>);
+
+impl fmt::Debug for OnCompile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnCompile")
+    }
 }
 
 /// A program, and what is worth telling of its way here.
@@ -84,6 +97,7 @@ impl Compiler {
             pool: None,
             loaded: Arc::default(),
             functions: limits::FUNCTIONS,
+            on_compile: None,
         }
     }
 
@@ -106,6 +120,25 @@ impl Compiler {
         self
     }
 
+    /// Calls a function before each program that it compiles, not for one that is in memory or in the cache; what that returns is dropped
+    /// when the compiler has ended, well or not. A large program takes minutes, and who waits for it wants to know what for. On the
+    /// session's thread: it must not wait.
+    ///
+    /// ```
+    /// struct Compiling(std::time::Instant);
+    /// impl Drop for Compiling {
+    ///     fn drop(&mut self) {
+    ///         eprintln!("the compiler took {:?}", self.0.elapsed());
+    ///     }
+    /// }
+    /// let compiler = zvm::Compiler::new().on_compile(|| Compiling(std::time::Instant::now()));
+    /// # let _ = compiler;
+    /// ```
+    pub fn on_compile<T: 'static>(mut self, call: impl Fn() -> T + Send + Sync + 'static) -> Compiler {
+        self.on_compile = Some(OnCompile(Arc::new(move || Box::new(call()))));
+        self
+    }
+
     /// Reserves memory for so many guests, in which the compiler's programs then run: a session takes what an earlier one has left,
     /// cleared, where it would have asked the kernel for some. It shares no program with any other compiler. Of more sessions at a
     /// time the last ends with [`ExitCode::Memory`]: a [`SessionPool`](crate::SessionPool) sees to it that there are no more.
@@ -119,12 +152,20 @@ impl Compiler {
         Ok(Compiler { pool: Some(Arc::new(Pool::new(guests)?)), loaded: Arc::default(), ..self })
     }
 
-    /// Makes a program of its bytes: a WebAssembly binary, or its text. Nothing else is one: no precompiled file either.
+    /// Makes a program of its bytes: a WebAssembly binary, or its text. Nothing else is one: no precompiled file either. If it has to be
+    /// compiled for that, and nothing can be said against it yet, `before` is called first.
     ///
     /// # Errors
+    /// `before`'s.
     /// [`ExitCode::BadProgram`]: not WebAssembly, over a limit, an unknown import (named), no such function to call, no exported memory.
     /// [`ExitCode::Stopped`]: the session was stopped. [`ExitCode::Io`]: the worker failed.
-    pub(crate) fn program(&self, bytes: &[u8], entry: &str, stop: &Stop) -> Result<Compiled, Failure> {
+    pub(crate) fn program(
+        &self,
+        bytes: &[u8],
+        entry: &str,
+        stop: &Stop,
+        before: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<Compiled, Failure> {
         let form = Form::of(bytes)?;
         let mut notes = Vec::new();
         let fingerprint = fingerprint(bytes);
@@ -136,6 +177,7 @@ impl Compiler {
             if form == Form::Binary {
                 look(bytes, Some(entry), self.functions)?;
             }
+            before()?;
             self.make(bytes, fingerprint, stop, &mut notes)
         })?;
         // What was compiled for another session may be called otherwise there.
@@ -224,10 +266,12 @@ impl Compiler {
         stop: &Stop,
         notes: &mut Vec<String>,
     ) -> Result<(Program, usize), Failure> {
+        let compiling = self.on_compile.as_ref().map(|OnCompile(call)| call());
         let artifact = match &self.worker {
             Some(worker) => worker.compile(bytes, self.functions, stop)?,
             None => compile(bytes, self.functions)?,
         };
+        drop(compiling);
         let digest = Sha256::digest(bytes).into();
         let program = self.link(Artifact::Made(&artifact), digest)?;
         if let Some(cache) = &self.cache
@@ -312,7 +356,7 @@ fn looks_like_text(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().first().is_some_and(|first| matches!(first, b'(' | b';'))
 }
 
-fn bad(text: impl std::fmt::Display) -> Failure {
+fn bad(text: impl fmt::Display) -> Failure {
     Failure::new(ExitCode::BadProgram, format!("bad program: {text}"))
 }
 

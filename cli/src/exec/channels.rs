@@ -10,7 +10,7 @@ use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::fs;
 use std::io::{self, IsTerminal as _};
-use vfs_core::{Code, Shown};
+use vfs_core::{Code, Registry, Shown};
 use zvm::STANDARD;
 
 /// As many calls as anybody makes, in a number that can be read.
@@ -128,6 +128,31 @@ impl ChannelOptions {
             lines.push(Line::new("--interactive", format!("Interactive = {stdin}")));
         }
         Ok(lines)
+    }
+
+    /// Refuses outputs that would be gone with this command: of all providers `mem` is the one whose files live as long as its process,
+    /// which has one guest here, so that nobody could read them. As a place to work in, to be read again, it is as good as any.
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn check_that_outputs_stay(&self, registry: &Registry) -> Result<(), Failure> {
+        let [_, stdout, _] = STANDARD;
+        let output = self.output.iter().map(|source| ("--out", stdout, source));
+        let write = self.write.iter().map(|given| ("--write", given.alias.as_str(), &given.source));
+        let made = self.folders.all().filter(|(_, how)| *how == FolderUse::Make);
+        let made = made.map(|(given, how)| (how.option(), given.alias.as_str(), &given.source));
+        for (option, alias, source) in output.chain(write).chain(made) {
+            if registry.leads_to(source).is_some_and(|provider| provider == "mem") {
+                let why = format!(
+                    "{option} {}: {} is in this command's memory and gone when it ends: name a target that stays, or let the guest \
+                     write into --scratch",
+                    Shown(alias),
+                    Shown(source)
+                );
+                return Err(Failure::new(Code::EINVAL, why));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the guest makes files that are written to providers.

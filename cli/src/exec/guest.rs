@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
-use vfs_core::{Code, Shown};
+use vfs_core::{Code, Registry, Shown};
 use zvm::Manifest;
 
 /// The most memory that a 32-bit guest can have.
@@ -52,6 +52,14 @@ impl Guest {
     /// The program as it was typed.
     pub fn program(&self) -> String {
         self.command.first().map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Refuses outputs that would be gone with this command.
+    ///
+    /// # Errors
+    /// EINVAL.
+    pub fn check_that_outputs_stay(&self, registry: &Registry) -> Result<(), Failure> {
+        self.channels.check_that_outputs_stay(registry)
     }
 
     /// The manifest that it runs under. Messages name none of its lines, which nobody has seen.

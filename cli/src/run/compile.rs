@@ -1,9 +1,11 @@
 //! Where the run's programs are compiled, and where what comes of it is kept.
 
+use super::announce::Announced;
 use crate::exit::{Failure, warn};
+use crate::options::Options;
 use clap::Args;
 use std::env;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use zvm::{Cache, Compiler, Worker};
 
@@ -24,9 +26,31 @@ pub struct CacheOptions {
     max_functions: Option<u64>,
 }
 
+/// What compiles the programs of this process.
+pub struct Compilers {
+    shared: Compiler,
+    /// What was compiled is there for the next run.
+    keeps: bool,
+    /// Somebody waits who wants to know what for.
+    tells: bool,
+}
+
+impl Compilers {
+    /// The compiler of a program of this name.
+    pub fn of(&self, program: &str) -> Compiler {
+        let compiler = self.shared.clone();
+        if !self.tells {
+            return compiler;
+        }
+        let (program, keeps) = (program.to_owned(), self.keeps);
+        compiler.on_compile(move || Announced::of(&program, keeps))
+    }
+}
+
 impl CacheOptions {
-    /// The compiler: this command again, in a process of its own, and the cache.
-    pub fn compiler(&self, verbose: bool) -> Result<Compiler, Failure> {
+    /// The compilers: this command again, in a process of its own, and the cache.
+    pub fn compilers(&self, options: &Options) -> Result<Compilers, Failure> {
+        let verbose = options.verbose > 0;
         // Also if the command was replaced meanwhile, it is this one that runs again.
         let own = PathBuf::from("/proc/self/exe");
         let own = if own.exists() { own } else { env::current_exe()? };
@@ -35,10 +59,13 @@ impl CacheOptions {
             Some(most) => compiler.functions(most),
             None => compiler,
         };
-        Ok(match self.cache(verbose)? {
+        let cache = self.cache(verbose)?;
+        let keeps = cache.is_some();
+        let shared = match cache {
             Some(cache) => compiler.cache(cache),
             None => compiler,
-        })
+        };
+        Ok(Compilers { shared, keeps, tells: verbose || io::stderr().is_terminal() })
     }
 
     /// What was asked for must be there. The default places are used where they can be trusted: they come from the

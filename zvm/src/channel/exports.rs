@@ -11,7 +11,7 @@ use super::changes::{Changes, ReadContent};
 use super::counters::{Counters, Operation};
 use super::digest::Digest;
 use super::outputs::{Output, OutputState};
-use super::sources::failed_exit;
+use super::sources::{failed_exit, is_local};
 use super::trees::Known;
 use crate::exit::{ExitCode, Failure};
 use crate::manifest::{DigestAlgorithm, ExportSpec, Limits, TreeSpec};
@@ -21,11 +21,13 @@ use std::sync::Arc;
 use std::time::Instant;
 use vfs_core::{
     Code, Control, Descriptor, Error, Finish, Kind, OpenFile, OpenFlags, OpenOptions, Registry, Result,
-    Shown, below,
+    Shown, below, parent,
 };
 
 /// The most files of a session's exports that are open at a time. A process may open 1,024 unless its limit is raised.
 pub(super) const OPEN_MAX: usize = 256;
+/// A name that is opened in a folder and discarded, to find out whether it takes any.
+const TRIAL: &[u8] = b".zvfs-trial";
 /// How many files a note names.
 const NAMED_MAX: usize = 8;
 
@@ -76,7 +78,7 @@ struct Progress {
 
 impl Export {
     /// Finds out what can be known before the guest starts: that the provider may be used, and can write whole files into a folder of
-    /// this name. Touches nothing.
+    /// this name. Leaves nothing behind.
     ///
     /// # Errors
     /// As a channel that cannot be opened.
@@ -124,12 +126,24 @@ impl Export {
         options: OpenOptions,
         control: &Control,
     ) -> std::result::Result<Export, Failure> {
-        let TreeSpec { line, source, path, limits, keep_partial, .. } = &tree.spec;
+        let export = Export::of_tree_spec(&tree.spec, registry, options, control)?;
+        Ok(Export { tree: Some(number), counters: tree.counters.clone(), ..export })
+    }
+
+    /// The same for a tree that is yet to be listed.
+    ///
+    /// # Errors
+    /// As [`open`](Export::open).
+    pub(super) fn of_tree_spec(
+        spec: &TreeSpec,
+        registry: &Registry,
+        options: OpenOptions,
+        control: &Control,
+    ) -> std::result::Result<Export, Failure> {
+        let TreeSpec { line, source, path, limits, keep_partial, .. } = spec;
         let (target, path) = (source.clone(), path.clone());
         let spec = ExportSpec { line: *line, target, path, limits: *limits, keep_partial: *keep_partial };
-        let what = "tree";
-        let export = Export::new(&spec, registry, options, control);
-        let export = Export { what, tree: Some(number), counters: tree.counters.clone(), ..export };
+        let export = Export { what: "tree", ..Export::new(&spec, registry, options, control) };
         export.check(registry).map_err(|error| export.failure(&error, true))?;
         Ok(export)
     }
@@ -143,11 +157,39 @@ impl Export {
         }
         below(&self.spec.target, b"name")?;
         match registry.stat_name(&self.spec.target, &self.options) {
-            Ok(found) if matches!(found.kind, Kind::Directory | Kind::Unknown) => Ok(()),
-            Ok(_) => Err(Error::new(Code::ENOTDIR, format!("{} is not a folder", self.shown))),
+            Ok(found) if matches!(found.kind, Kind::Directory | Kind::Unknown) => {}
+            Ok(_) => return Err(Error::new(Code::ENOTDIR, format!("{} is not a folder", self.shown))),
             // It is made, or needs not be: a store of objects has no folders.
-            Err(error) if matches!(error.code(), Code::ENOENT | Code::ENOTSUP) => Ok(()),
-            Err(error) => Err(error),
+            Err(error) if matches!(error.code(), Code::ENOENT | Code::ENOTSUP) => {}
+            Err(error) => return Err(error),
+        }
+        // A server is asked for nothing that it may have to keep.
+        if is_local(&self.spec.target) { self.try_out(registry, whole) } else { Ok(()) }
+    }
+
+    /// Opens a file in the folder as one of the guest's would be, or in the one above it that is there, and discards it: a folder that takes
+    /// none would be told when the guest has done its work.
+    fn try_out(&self, registry: &Registry, flags: OpenFlags) -> Result<()> {
+        let options = self.options.clone().with_flags(flags);
+        let mut folder = self.spec.target.clone();
+        loop {
+            let error = match registry.open(&below(&folder, TRIAL)?, &options) {
+                Ok(mut file) => {
+                    let _ = file.finish(Finish::Discard);
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let is_missing = error.code() == Code::ENOENT
+                && registry.stat_name(&folder, &self.options).is_err_and(|it| it.code() == Code::ENOENT);
+            match parent(&folder).filter(|_| is_missing) {
+                Some(above) => folder = above,
+                None if is_missing => return Ok(()),
+                None => {
+                    let text = format!("no file can be written into {}", shown(&folder));
+                    return Err(error.context(text));
+                }
+            }
         }
     }
 

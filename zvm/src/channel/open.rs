@@ -119,6 +119,28 @@ impl Channels {
     }
 }
 
+impl Channels {
+    /// Looks for what [`open_with`](Channels::open_with) would refuse, as far as that can be known without opening a channel: before a
+    /// program is compiled that takes minutes. Says to `doing` what it looks at next.
+    ///
+    /// # Errors
+    /// As [`open`](Channels::open).
+    pub(crate) fn check_before(
+        manifest: &Manifest,
+        registry: &Registry,
+        options: &RunOptions,
+        control: &Control,
+        host_files: &HostFiles,
+        doing: &dyn Fn(String),
+    ) -> Result<(), Failure> {
+        Channels::find_providers(manifest, registry, control, &|alias| host_files.has(alias))?;
+        let own = OpenOptions::default().control(control);
+        let opener = Opener { manifest, registry, options, control, own, doing, run: OnceCell::new() };
+        manifest.trees.iter().try_for_each(|spec| opener.look_at_tree(spec))?;
+        manifest.exports.iter().try_for_each(|spec| opener.export(spec).map(drop))
+    }
+}
+
 /// What is written in place is emptied before the guest starts, and must be nothing that it was to read: the end of that would
 /// pass for its own.
 fn refuse_to_empty_a_source(opened: &mut [Opened]) -> Result<(), Failure> {
@@ -330,6 +352,24 @@ impl Opener<'_> {
         let shown = Descriptor::parse(&spec.source).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("tree {}: list {shown}", Shown(&spec.path)));
         SourceTree::open(spec, self.registry, self.opens(), self.control, self.manifest.digest)
+    }
+
+    /// Finds out that it is there, and can be written to if it is to be.
+    fn look_at_tree(&self, spec: &TreeSpec) -> Result<(), Failure> {
+        let TreeSpec { source, path, line, limits, .. } = spec;
+        let shown = Descriptor::parse(source).map_or_else(|_| "its source".into(), |it| it.to_string());
+        (self.doing)(format!("tree {}: look at {shown}", Shown(path)));
+        match self.registry.stat_name(source, &self.opens()) {
+            // A provider that lists names may know nothing else of them.
+            Err(error) if error.code() != Code::ENOTSUP => {
+                let what = format!("tree {}", Shown(path));
+                Err(not_opened(*line, &what, &error, self.control.is_cancelled()))
+            }
+            _ if limits.writable() => {
+                Export::of_tree_spec(spec, self.registry, self.opens(), self.control).map(drop)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn written_tree(&self, number: usize, tree: &SourceTree) -> Result<Export, Failure> {

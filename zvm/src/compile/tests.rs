@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 mod bombs;
 
 fn compiled(program: &str) -> Result<Compiled, Failure> {
-    Compiler::new().program(program.as_bytes(), START, &Stop::default())
+    Compiler::new().program(program.as_bytes(), START, &Stop::default(), &|| Ok(()))
 }
 
 fn refusal(program: &str) -> String {
@@ -143,7 +143,7 @@ fn what_cannot_run_is_told_without_a_compiler_and_with_what_to_build() {
         };
         // A worker that is not there shows that nothing was compiled.
         let compiler = Compiler::new().worker(Worker::new("/nowhere"));
-        let failure = compiler.program(&binary, START, &Stop::default()).err().unwrap();
+        let failure = compiler.program(&binary, START, &Stop::default(), &|| Ok(())).err().unwrap();
         assert_eq!(failure.exit(), ExitCode::BadProgram, "{program}: {failure}");
         assert!(failure.text().contains(words), "{program}: {failure}");
         assert!(refusal(&program).starts_with("bad program: "), "{program}");
@@ -258,7 +258,7 @@ fn a_precompiled_file_is_no_program() {
         wat::parse_str("(module (memory (export \"memory\") 1) (func (export \"_start\")))").unwrap();
     let artifact = artifact::compile(&binary).unwrap();
     artifact::load(Artifact::Made(&artifact), None).unwrap();
-    let failure = Compiler::new().program(&artifact, START, &Stop::default()).err().unwrap();
+    let failure = Compiler::new().program(&artifact, START, &Stop::default(), &|| Ok(())).err().unwrap();
     assert!(failure.text().contains("neither"), "{failure}");
 }
 
@@ -267,12 +267,18 @@ fn a_cached_program_is_used_and_a_bad_one_compiled_anew_with_a_note() {
     let root = tempfile::tempdir().unwrap();
     let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
     let program = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
-    let compile =
-        || Compiler::new().cache(cache.clone()).program(program.as_bytes(), START, &Stop::default()).unwrap();
+    let compile = || {
+        Compiler::new()
+            .cache(cache.clone())
+            .program(program.as_bytes(), START, &Stop::default(), &|| Ok(()))
+            .unwrap()
+    };
     assert!(compile().notes.is_empty());
     // A worker that is not there shows that the cache was enough.
     let nobody = Compiler::new().cache(cache.clone()).worker(Worker::new("/nowhere"));
-    assert!(nobody.program(program.as_bytes(), START, &Stop::default()).unwrap().notes.is_empty());
+    assert!(
+        nobody.program(program.as_bytes(), START, &Stop::default(), &|| Ok(())).unwrap().notes.is_empty()
+    );
     let entry = std::fs::read_dir(root.path().join("cache")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&entry, "torn").unwrap();
     let notes = compile().notes;
@@ -289,7 +295,9 @@ fn a_cached_program_is_held_against_the_function_that_is_called_and_the_hosts_li
         wat::parse_str("(module (memory (export \"memory\") 1) (func) (func (export \"_start\")))").unwrap();
     let compile = |functions, entry| {
         let compiler = Compiler::new().cache(cache.clone()).functions(functions);
-        compiler.program(&program, entry, &Stop::default()).map(|compiled| assert!(compiled.notes.is_empty()))
+        compiler
+            .program(&program, entry, &Stop::default(), &|| Ok(()))
+            .map(|compiled| assert!(compiled.notes.is_empty()))
     };
     compile(2, START).unwrap();
     compile(2, START).unwrap();
@@ -304,7 +312,8 @@ fn an_artifact_of_the_users_own_that_the_engine_refuses_is_compiled_anew() {
     let program = b"(module (memory (export \"memory\") 1) (func (export \"_start\")))";
     let name = artifact::name(&fingerprint(program)).unwrap();
     cache.store(&name, &[0; 32], b"no machine code").unwrap();
-    let compiled = Compiler::new().cache(cache).program(program, START, &Stop::default()).unwrap();
+    let compiled =
+        Compiler::new().cache(cache).program(program, START, &Stop::default(), &|| Ok(())).unwrap();
     assert!(compiled.notes[0].contains("load the compiled program"), "{:?}", compiled.notes);
 }
 
@@ -314,7 +323,8 @@ fn an_unusable_cache_is_a_note_and_no_failure() {
     let cache = Cache::open(&root.path().join("cache"), &root.path().join("key")).unwrap();
     std::fs::remove_dir(root.path().join("cache")).unwrap();
     let program = b"(module (memory (export \"memory\") 1) (func (export \"_start\")))";
-    let compiled = Compiler::new().cache(cache).program(program, START, &Stop::default()).unwrap();
+    let compiled =
+        Compiler::new().cache(cache).program(program, START, &Stop::default(), &|| Ok(())).unwrap();
     assert!(compiled.notes[0].contains("was not cached"), "{:?}", compiled.notes);
 }
 
@@ -344,7 +354,7 @@ fn a_library_is_held_against_the_function_that_is_called() {
     for program in [library.as_bytes(), &binary] {
         let compiler = Compiler::new();
         let refusal = |entry| {
-            let failure = compiler.program(program, entry, &Stop::default()).err()?;
+            let failure = compiler.program(program, entry, &Stop::default(), &|| Ok(())).err()?;
             assert_eq!(failure.exit(), ExitCode::BadProgram);
             Some(failure.text().to_owned())
         };

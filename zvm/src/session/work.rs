@@ -89,7 +89,7 @@ impl Work {
     /// The program is found fit before anything is opened, and everything is open before a target is touched.
     fn load_and_run(&self, host_files: &mut HostFiles, parts: &mut ReportParts) -> Result<u32, Failure> {
         self.unless_stopped()?;
-        let program = self.program(parts)?;
+        let program = self.program(parts, Some(&*host_files))?;
         self.unless_stopped()?;
         self.watch.at(Step::Open);
         let Session { template, invocation, .. } = &self.session;
@@ -148,7 +148,7 @@ impl Work {
     /// Reads and compiles the program, and holds it against the manifest's Memory.
     pub(super) fn prepare(&self) -> Result<(), Failure> {
         self.unless_stopped()?;
-        let program = self.program(&mut ReportParts::default())?;
+        let program = self.program(&mut ReportParts::default(), None)?;
         self.session.template.manifest.check_memory(program.least())
     }
 
@@ -166,15 +166,29 @@ impl Work {
         manifest.check_memory(program.least()).map(|()| true)
     }
 
-    /// Opens, reads and compiles the program, unless that was done before.
-    fn program(&self, parts: &mut ReportParts) -> Result<Arc<Program>, Failure> {
-        let Template { manifest, compiler, program: prepared, .. } = &self.session.template;
+    /// Opens, reads and compiles the program, unless that was done before. If it has to be compiled for a session, whose host has given it
+    /// these files, what would be refused after that is refused before.
+    fn program(
+        &self,
+        parts: &mut ReportParts,
+        host_files: Option<&HostFiles>,
+    ) -> Result<Arc<Program>, Failure> {
+        let Template { manifest, registry, options, compiler, program: prepared } = &self.session.template;
         if let Some(program) = prepared.ready() {
             return Ok(program);
         }
+        let check_before = || {
+            let Some(host_files) = host_files else { return Ok(()) };
+            self.watch.at(Step::Open);
+            let doing = |what| self.watch.doing(what);
+            Channels::check_before(manifest, registry, options, self.control(), host_files, &doing)
+                .map_err(|failure| self.echo(failure))?;
+            self.watch.at(Step::Compile);
+            Ok(())
+        };
         let Compiled { program, mut notes } = self.with_bytes(parts, |bytes| {
             self.watch.at(Step::Compile);
-            compiler.program(bytes, manifest.entry(), &self.watch.stop)
+            compiler.program(bytes, manifest.entry(), &self.watch.stop, &check_before)
         })?;
         parts.notes.append(&mut notes);
         prepared.keep(&program);
