@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 # What readall asks for where the size is not known, and the most that a write copies out of a read-only view.
 _CHUNK = 1 << 20
+# Looked up here, not in each read.
+_COUNT_MAX = _abi.COUNT_MAX
+_char_of = c_char.from_buffer
 
 
 class RawFile(io.RawIOBase):
@@ -43,6 +46,7 @@ class RawFile(io.RawIOBase):
         # A file of the kernel's with positions: only its disk is waited for, which the built-in files cannot interrupt either.
         at_once = _abi.CAP_FD | _abi.CAP_SEEKABLE
         self._waits = self._capabilities & at_once != at_once
+        self._at_once = not self._waits and timeout is None
         self._incomplete = False  # the last write failed
         self._ended = not mode.writes  # nothing is left to commit or to discard
         self._discarded = False
@@ -95,7 +99,12 @@ class RawFile(io.RawIOBase):
         if offset < 0:
             raise ValueError(f"offset {offset}: give 0 or more")
         start, size = _address(buffer)
-        return self._call(zvfs().zvfs_handle_read_at, start, size, offset) if size else 0
+        if not size:
+            return 0
+        # Half of a read of a few KiB is Python, so what need not be asked is not.
+        if self._at_once and self._handle:
+            return call(zvfs().zvfs_handle_read_at, self._handle, start, size, offset)
+        return self._call(zvfs().zvfs_handle_read_at, start, size, offset)
 
     def readall(self) -> bytes:
         content = bytearray(self._expected())
@@ -243,7 +252,7 @@ def _address(buffer: WriteableBuffer) -> tuple[Any, int]:
     """Where a buffer that is read into lies, and its size. Nothing is copied; the address keeps the buffer alive and in place."""
     # The commonest kind by itself: a view costs as much as the rest of this.
     size = len(buffer) if type(buffer) is bytearray else memoryview(buffer).nbytes
-    return (byref(c_char.from_buffer(buffer)) if size else None), min(size, _abi.COUNT_MAX)
+    return (byref(_char_of(buffer)) if size else None), (size if size < _COUNT_MAX else _COUNT_MAX)
 
 
 def _content(data: ReadableBuffer) -> tuple[Any, int]:
