@@ -18,7 +18,8 @@ pub fn read(path: &Path) -> Result<Manifest, Failure> {
         let error = vfs_core::Error::from(error);
         Failure::new(ExitCode::Missing, format!("read the manifest: {}", error.chain()))
     };
-    let mut bytes = Vec::new();
+    // Nearly all fit, so that one read has all, and a second one finds the end.
+    let mut bytes = Vec::with_capacity(4 << 10);
     let file = File::open(path).map_err(unreadable)?;
     file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     match std::str::from_utf8(&bytes) {

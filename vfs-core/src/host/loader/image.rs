@@ -22,7 +22,7 @@ const LOAD: [u8; 4] = 1u32.to_ne_bytes();
 pub(crate) fn check_whole(path: &Path, file: &File) -> Result<(), Refusal> {
     let unreadable = |source: io::Error| Refusal::Unreadable { path: path.to_owned(), source: source.into() };
     let size = file.metadata().map_err(unreadable)?.len();
-    let needed = match needed_size(file) {
+    let needed = match needed_size(file, size) {
         Ok(Some(needed)) => needed,
         // Not such a file: the linker says so in better words.
         Ok(None) => return Ok(()),
@@ -37,30 +37,19 @@ pub(crate) fn check_whole(path: &Path, file: &File) -> Result<(), Refusal> {
 }
 
 /// Where the last segment ends; `None` for what is not a 64-bit ELF file of this machine's byte order.
-fn needed_size(file: &File) -> io::Result<Option<u64>> {
-    let mut header = [0; ELF_HEADER];
+fn needed_size(file: &File, size: u64) -> io::Result<Option<u64>> {
     let magic = if cfg!(target_endian = "little") { b"\x7fELF\x02\x01" } else { b"\x7fELF\x02\x02" };
-    let mut start = [0; 6];
-    match file.read_exact_at(&mut start, 0) {
-        Ok(()) if start == *magic => file.read_exact_at(&mut header, 0)?,
-        Ok(()) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    let headers = u64_at(&header, HEADERS_AT);
-    if usize::from(u16_at(&header, HEADER_SIZE_AT)) != PROGRAM_HEADER {
+    let mut header = [0; ELF_HEADER];
+    let there = usize::try_from(size).map_or(ELF_HEADER, |size| size.min(ELF_HEADER));
+    file.read_exact_at(&mut header[..there], 0)?;
+    if !header.starts_with(magic) || usize::from(u16_at(&header, HEADER_SIZE_AT)) != PROGRAM_HEADER {
         return Ok(None);
     }
-    let mut needed = 0;
-    for index in 0..u64::from(u16_at(&header, HEADER_COUNT_AT)) {
-        let mut program = [0; PROGRAM_HEADER];
-        file.read_exact_at(&mut program, headers.saturating_add(index * PROGRAM_HEADER as u64))?;
-        if program[..4] == LOAD {
-            let end = u64_at(&program, OFFSET_AT).saturating_add(u64_at(&program, FILE_SIZE_AT));
-            needed = needed.max(end);
-        }
-    }
-    Ok(Some(needed))
+    let mut programs = vec![0; usize::from(u16_at(&header, HEADER_COUNT_AT)) * PROGRAM_HEADER];
+    file.read_exact_at(&mut programs, u64_at(&header, HEADERS_AT))?;
+    let loaded = programs.chunks_exact(PROGRAM_HEADER).filter(|program| program[..4] == LOAD);
+    let end = |program| u64_at(program, OFFSET_AT).saturating_add(u64_at(program, FILE_SIZE_AT));
+    Ok(Some(loaded.map(end).max().unwrap_or(0)))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {

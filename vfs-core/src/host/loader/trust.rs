@@ -41,16 +41,17 @@ pub(crate) fn check(path: &Path, file: &File) -> Result<(), Refusal> {
     if !metadata.is_file() {
         return Err(Refusal::NotRegular { path: path.to_owned() });
     }
-    check_one(path, &metadata)?;
+    let user = (geteuid().as_raw(), getegid().as_raw());
+    check_one(path, &metadata, user)?;
     for folder in path.ancestors().skip(1) {
-        check_one(folder, &fs::metadata(folder).map_err(unreadable(folder))?)?;
+        check_one(folder, &fs::metadata(folder).map_err(unreadable(folder))?, user)?;
     }
     Ok(())
 }
 
-fn check_one(path: &Path, metadata: &Metadata) -> Result<(), Refusal> {
+/// Checks one of them, for a user with a group.
+fn check_one(path: &Path, metadata: &Metadata, (user, user_group): (u32, u32)) -> Result<(), Refusal> {
     let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode());
-    let (user, user_group) = (geteuid().as_raw(), getegid().as_raw());
     if owner != 0 && (owner != user || process_is_privileged()) {
         return Err(Refusal::Owner { path: path.to_owned(), owner });
     }

@@ -20,11 +20,13 @@ pub(super) fn place(path: &Path) -> Result<(PathBuf, PathBuf)> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(refused(&path, "is the root: name a folder of its own"));
     };
-    // What is there must be fit before anything is made in it.
-    if let Some(there) = parent.ancestors().find(|folder| folder.exists()) {
-        check_above(&fs::canonicalize(there).map_err(|error| at(error, there))?)?;
+    if !parent.is_dir() {
+        // What is there must be fit before anything is made in it.
+        if let Some(there) = parent.ancestors().find(|folder| folder.exists()) {
+            check_above(&fs::canonicalize(there).map_err(|error| at(error, there))?)?;
+        }
+        DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| at(error, parent))?;
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(|error| at(error, parent))?;
     let parent = fs::canonicalize(parent).map_err(|error| at(error, parent))?;
     check_above(&parent)?;
     Ok((parent, name.into()))
@@ -32,10 +34,11 @@ pub(super) fn place(path: &Path) -> Result<(PathBuf, PathBuf)> {
 
 /// Checks a folder and all above it.
 fn check_above(folder: &Path) -> Result<()> {
+    let user = geteuid().as_raw();
     for folder in folder.ancestors() {
         let metadata = fs::metadata(folder).map_err(|error| at(error, folder))?;
         let (owner, mode) = (metadata.uid(), metadata.mode());
-        if owner != 0 && owner != geteuid().as_raw() {
+        if owner != 0 && owner != user {
             return Err(refused(folder, &format!("belongs to user {owner}: choose a place of your own")));
         }
         if mode & STICKY == 0 && mode & WRITABLE != 0 && !owners_own_group(&metadata) {
