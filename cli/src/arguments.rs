@@ -8,7 +8,6 @@ use crate::{broker, cat, check, cp, exec, generate, graph, ls, mkdir, mv, provid
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
 use std::ffi::OsString;
-use std::process::ExitCode;
 use std::sync::OnceLock;
 use vfs_core::Shown;
 use zvfs_command::mount;
@@ -39,7 +38,7 @@ static KEPT: OnceLock<clap::Command> = OnceLock::new();
 
 impl Arguments {
     /// Reads the command line; if there is nothing to execute, prints why and returns the exit code.
-    pub fn read() -> Result<Arguments, ExitCode> {
+    pub fn read() -> Result<Arguments, u8> {
         let mut command = Arguments::command();
         let words = order::options_first(&command, std::env::args_os().collect());
         let parsed = parse(&mut command, words);
@@ -95,15 +94,15 @@ pub enum Command {
 }
 
 /// Prints clap's message: help and version are no failure.
-fn print(error: &clap::Error) -> ExitCode {
+fn print(error: &clap::Error) -> u8 {
     if !error.use_stderr()
         && let Err(failure) = stdout::check()
     {
         return failure.report();
     }
     match error.print() {
-        _ if error.use_stderr() => ExitCode::from(USAGE),
-        Ok(()) => ExitCode::SUCCESS,
+        _ if error.use_stderr() => USAGE,
+        Ok(()) => 0,
         Err(error) => Failure::output(error).report(),
     }
 }

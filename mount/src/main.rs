@@ -63,5 +63,5 @@ enum Command {
 fn main() -> ExitCode {
     // `zvfs` has read it before, and has told what is wrong with it.
     let Arguments { options, command: Command::Mount(mount) } = Arguments::parse();
-    guarded(&options, || serve::serve(&mount, &options))
+    ExitCode::from(guarded(&options, || serve::serve(&mount, &options)))
 }

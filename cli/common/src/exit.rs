@@ -3,7 +3,6 @@
 use crate::log;
 use signal_hook::low_level;
 use std::io;
-use std::process::ExitCode;
 use vfs_core::{Code, Error, Level};
 
 /// Why the command fails: its exit code, and a line for standard error unless nobody needs one.
@@ -80,10 +79,10 @@ impl Failure {
         leave(self.code)
     }
 
-    /// Tells it, and gives its code to the shell.
-    pub fn report(&self) -> ExitCode {
+    /// Tells it, and returns its code for the shell.
+    pub fn report(&self) -> u8 {
         self.tell();
-        ExitCode::from(self.code)
+        self.code
     }
 }
 

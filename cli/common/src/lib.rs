@@ -24,11 +24,10 @@ pub mod text;
 use exit::Failure;
 use options::Options;
 use process::ExitGuard;
-use std::process::ExitCode;
 use vfs_core::is_loading;
 
-/// Executes a command with these options, in a process that nobody else may end.
-pub fn guarded(options: &Options, execute: impl FnOnce() -> Result<(), Failure>) -> ExitCode {
+/// Executes a command with these options, in a process that nobody else may end. Returns its exit code.
+pub fn guarded(options: &Options, execute: impl FnOnce() -> Result<(), Failure>) -> u8 {
     log::set(options.log_format);
     // Lives until the code is known: from then on the end is the command's own.
     let ended = process::refuse_set_uid().and_then(|()| ExitGuard::watch()).and_then(|_guard| execute());
@@ -36,7 +35,7 @@ pub fn guarded(options: &Options, execute: impl FnOnce() -> Result<(), Failure>)
         // A library that never loads was left behind: no further thread is waited for, nor the dynamic linker.
         Err(failure) if is_loading() => failure.leave(),
         Ok(()) if is_loading() => exit::leave(0),
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => failure.report(),
     }
 }

@@ -40,6 +40,12 @@ extern_c! { by "zvfs":
     }
 }
 
+/// Has a write to a pipe that nobody reads fail, where by default it would end the process.
+pub fn ignore_broken_pipes() {
+    // SAFETY: the call takes numbers, and a program's own first step may set what becomes of a signal.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Refuses to run with the rights of somebody else than the caller: the options name files to be written and libraries to be
 /// loaded.
 pub fn refuse_set_uid() -> Result<(), Failure> {
