@@ -201,3 +201,35 @@ def test_pyarrow_reads_parquet(tmp_path: Path, web: WebServer) -> None:
     through = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fsspec.filesystem("zvfs")))
     for descriptor in (f"{tmp_path}/x.parquet", f"{web.url}/x.parquet"):
         assert pyarrow.parquet.read_table(descriptor, filesystem=through, columns=["a"]).num_rows == 10_000
+
+
+def test_a_file_brings_its_folders_along(fs: Any, tmp_path: Path) -> None:
+    """zarr makes no folder for what it writes, as there is none in an object store: it failed."""
+    fs.pipe_file(f"{tmp_path}/a/b/one", b"1")
+    with fs.open(f"{tmp_path}/a/c/two", "wb") as file:
+        file.write(b"22")
+    assert fs.cat(fs.find(f"{tmp_path}/a")) == {f"{tmp_path}/a/b/one": b"1", f"{tmp_path}/a/c/two": b"22"}
+    mapped = fs.get_mapper(f"{tmp_path}/store")
+    mapped["group/array/0"] = b"chunk"
+    assert dict(mapped) == {"group/array/0": b"chunk"}
+    with pytest.raises(FileNotFoundError):
+        fs.open(f"{tmp_path}/none/file", "rb")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_tree_is_copied(fs: Any, tmp_path: Path) -> None:
+    """A folder in it was opened as a file."""
+    for name in ("tree/x", "tree/sub/deeper/y"):
+        fs.pipe_file(f"{tmp_path}/{name}", name.encode())
+    fs.cp(f"{tmp_path}/tree", f"{tmp_path}/copy", recursive=True)
+    fs.mv(f"{tmp_path}/copy", f"{tmp_path}/moved", recursive=True)
+    assert (tmp_path / "moved/sub/deeper/y").read_text() == "tree/sub/deeper/y"
+    assert (tmp_path / "moved/x").read_text() == "tree/x"
+    assert not (tmp_path / "copy").exists() and (tmp_path / "tree/x").exists()
+
+
+def test_hints_for_caches_are_let_through(fs: Any, tmp_path: Path) -> None:
+    """dask opens Parquet files with them: a TypeError."""
+    (tmp_path / "file").write_bytes(b"content")
+    with fs.open(f"{tmp_path}/file", "rb", cache_type="parts", cache_options={"data": {}}, default_cache="none") as file:
+        assert file.read() == b"content"

@@ -24,6 +24,9 @@ from ._stat import Stat
 
 _CONFIGURATION = ("file", "text", "providers", "provider_path")
 
+# How fsspec's own files are to read ahead, and when they end: dask gives them for whatever it opens.
+_HINTS = ("autocommit", "cache_type", "cache_options", "default_cache", "size")
+
 
 class ZvfsFileSystem(AbstractFileSystem):
     """fsspec's protocol `zvfs`. Names are descriptors."""
@@ -93,10 +96,19 @@ class ZvfsFileSystem(AbstractFileSystem):
         return None
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> Any:
-        options.pop("autocommit", None)
-        options.pop("cache_options", None)
+        for hint in _HINTS:
+            options.pop(hint, None)
         options.setdefault("timeout", self._timeout)
-        file = self.registry.open(path, mode, block_size if block_size and block_size > 1 else -1, **options)
+        buffering = block_size if block_size and block_size > 1 else -1
+        try:
+            file = self.registry.open(path, mode, buffering, **options)
+        except FileNotFoundError:
+            parent = self._parent(path)
+            if mode[0] not in "wxa" or parent in ("", path):
+                raise
+            # As in an object store, and as zvfs cp has it: zarr, and Arrow's datasets, make no folders.
+            self.makedirs(parent, exist_ok=True)
+            file = self.registry.open(path, mode, buffering, **options)
         # fsspec's own files say nothing when they are given up, and Arrow leaves those that it has read to the collector.
         file.raw._warns = "r" not in mode  # type: ignore[attr-defined]
         return file
@@ -198,6 +210,8 @@ class ZvfsFileSystem(AbstractFileSystem):
                 raise
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
+        if self.isdir(path1):
+            return self.makedirs(path2, exist_ok=True)
         with self._open(self._strip_protocol(path1), "rb") as source:
             with self._open(self._strip_protocol(path2), "wb") as target:
                 while data := source.read(1 << 20):
