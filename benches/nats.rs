@@ -1,4 +1,5 @@
-//! A netpipe over NATS against raw publishing of the same bytes through the same server, and against a netpipe over TCP.
+//! A netpipe over NATS against raw publishing of the same bytes through the same server, and against a netpipe over TCP; and one whose ends
+//! meet on this host against a FIFO, and against a netpipe over TCP that stays there.
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -8,13 +9,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use vfs_core::{Configuration, Finish, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{heading, pair_timed, provider_folder};
+use zvfs_benches::{heading, pair_timed, peers, provider_folder};
 use zvfs_engines::NatsServer;
 use zvfs_test_support::free_port;
 
 /// The size of a write, and how much of it in all.
 const WRITES: [(&str, usize, usize); 3] =
     [("4 KiB", 4 << 10, 32 << 20), ("64 KiB", 64 << 10, 256 << 20), ("1 MiB", 1 << 20, 256 << 20)];
+/// The same where memory carries everything.
+const TOGETHER: [(&str, usize, usize); 4] = [
+    ("64 bytes", 64, 4 << 20),
+    ("4 KiB", 4 << 10, 128 << 20),
+    ("64 KiB", 64 << 10, 512 << 20),
+    ("1 MiB", 1 << 20, 512 << 20),
+];
+/// Writes after which the ends have met.
+const WARM: usize = 100;
 /// How far raw publishing may be ahead of its subscriber: the server disconnects a slow one.
 const AHEAD: usize = 4 << 20;
 
@@ -22,15 +32,25 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let Some(server) = NatsServer::debian() else { return Ok(()) };
-    let text = format!(
-        "provider-path = [{:?}]\n[provider.tcp]\n[provider.nats]\nsettings.servers = [{:?}]\n",
-        provider_folder(),
-        server.address()
-    );
-    let registry = || Configuration::parse(&text).map(Registry::new);
-    let hosts = [registry()?, registry()?];
+    let hosts = |same_host: &str| {
+        let text = format!(
+            "provider-path = [{:?}]\n[provider.tcp]\nsettings.same-host = \"off\"\n[provider.nats]\n\
+             settings = {{ servers = [{:?}], {same_host} }}\n",
+            provider_folder(),
+            server.address()
+        );
+        let registry = || Configuration::parse(&text).map(Registry::new);
+        Ok::<_, Failure>([registry()?, registry()?])
+    };
+    let (hosts, together) = (hosts("same-host = \"off\"")?, hosts("same-host-after = 0")?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let over_nats = |size, total| expect(through_netpipe(&hosts, "nats:bench", size, total));
+    if is_wanted("on one host") {
+        on_one_host(&together)?;
+    }
+    if !is_wanted("through a server") {
+        return Ok(());
+    }
     heading("each MiB, one way", "a netpipe over NATS", "raw publishing");
     for (name, size, total) in WRITES {
         let raw = || expect(runtime.block_on(published(&server.address(), size, total)));
@@ -47,6 +67,35 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether the command line names these rows, or none.
+fn is_wanted(title: &str) -> bool {
+    // Cargo adds `--bench`.
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
+    words.peek().is_none() || words.any(|word| title.contains(&word))
+}
+
+fn on_one_host(together: &[Registry; 2]) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let fifo = folder.path().join("fifo");
+    peers::make_fifo(&fifo)?;
+    let ours = |size, total| expect(through_netpipe(together, "nats:bench", size, total));
+    let title = "each MiB, one way, on one host";
+    heading(title, "a netpipe over NATS", "a FIFO");
+    for (name, size, total) in TOGETHER {
+        let peer = || expect(peers::through_fifo(&fifo, size, total));
+        pair_timed(name, (total >> 20) as u64, || ours(size, total), peer);
+    }
+    heading(title, "a netpipe over NATS", "a netpipe over TCP");
+    for (name, size, total) in TOGETHER {
+        let over_tcp = || {
+            let descriptor = format!("tcp://127.0.0.1:{}", free_port());
+            expect(through_netpipe(together, &descriptor, size, total))
+        };
+        pair_timed(name, (total >> 20) as u64, || ours(size, total), over_tcp);
+    }
+    Ok(())
+}
+
 fn through_netpipe(
     [left, right]: &[Registry; 2],
     descriptor: &str,
@@ -56,8 +105,10 @@ fn through_netpipe(
     let mut reader = right.open(descriptor, &OpenOptions::new(OpenFlags::READ))?;
     let mut writer = left.open(descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
     // Finding each other is not what is measured.
-    writer.write_all(&[7])?;
-    Read::read_exact(&mut reader, &mut [0])?;
+    for _ in 0..WARM {
+        writer.write_all(&[7])?;
+        Read::read_exact(&mut reader, &mut [0])?;
+    }
     let start = Instant::now();
     let taking = thread::spawn(move || drain(&mut reader));
     let block = vec![7; size];

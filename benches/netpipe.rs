@@ -8,7 +8,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -34,11 +33,9 @@ fn main() -> Result<(), Failure> {
     let shared = Hosts { shares: true, ..of_settings("crc = \"off\", same-host = \"on\"", "host")? };
     let folder = tempfile::tempdir()?;
     let fifo = folder.path().join("fifo");
-    if !Command::new("mkfifo").arg(&fifo).status()?.success() {
-        return Err("mkfifo failed".into());
-    }
+    peers::make_fifo(&fifo)?;
     let tcp = "a bare TCP connection";
-    let through_fifo = |size: usize, total: usize| through_fifo(&fifo, size, total);
+    let through_fifo = |size: usize, total: usize| peers::through_fifo(&fifo, size, total);
     let through = |hosts: &Hosts, size, total| through_netpipe(hosts, size, total);
     streams("without CRC", "a netpipe", |size, total| through(&plain, size, total), tcp, through_tcp);
     streams("with CRC", "a netpipe", |size, total| through(&checked, size, total), tcp, through_tcp);
@@ -268,16 +265,6 @@ fn through_tcp(size: usize, total: usize) -> Result<Duration, Failure> {
     let (mut writer, mut reader) = connection()?;
     let start = Instant::now();
     let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut reader) });
-    pour(&mut writer, size, total)?;
-    drop(writer);
-    check(join(taking)?, total, start)
-}
-
-fn through_fifo(path: &Path, size: usize, total: usize) -> Result<Duration, Failure> {
-    let from = path.to_owned();
-    let taking = thread::spawn(move || -> Result<usize, Failure> { drain(&mut fs::File::open(from)?) });
-    let mut writer = fs::File::options().write(true).open(path)?;
-    let start = Instant::now();
     pour(&mut writer, size, total)?;
     drop(writer);
     check(join(taking)?, total, start)

@@ -1,4 +1,5 @@
 //! A netpipe between peers, on loopback, against a stream of bare QUIC by the same library, and against a netpipe over TCP; and a round trip.
+//! Then one whose ends meet on this host, against a FIFO, and against a netpipe over TCP that stays there.
 
 use iroh::endpoint::{Connection, RecvStream, SendStream, presets};
 use iroh::{Endpoint, EndpointAddr, RelayMode, SecretKey};
@@ -12,12 +13,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{heading, pair_timed, provider_folder};
+use zvfs_benches::{heading, pair_timed, peers, provider_folder};
 use zvfs_test_support::free_port;
 
 /// The size of a write, and how much of it in all.
 const WRITES: [(&str, usize, usize); 3] =
     [("4 KiB", 4 << 10, 32 << 20), ("64 KiB", 64 << 10, 256 << 20), ("1 MiB", 1 << 20, 256 << 20)];
+/// The same where memory carries everything.
+const TOGETHER: [(&str, usize, usize); 4] = [
+    ("64 bytes", 64, 4 << 20),
+    ("4 KiB", 4 << 10, 128 << 20),
+    ("64 KiB", 64 << 10, 512 << 20),
+    ("1 MiB", 1 << 20, 512 << 20),
+];
+/// Writes after which the ends have met.
+const WARM: usize = 100;
 const READ: usize = 256 << 10;
 const TRIPS: u64 = 2_000;
 const ALPN: &[u8] = b"bench";
@@ -26,7 +36,14 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
-    let hosts = peers(folder.path())?;
+    let hosts = circle(folder.path(), "same-host = \"off\"")?;
+    if is_wanted("on one host") {
+        let other = tempfile::tempdir()?;
+        on_one_host(&circle(other.path(), "same-host-after = 0")?, &folder.path().join("fifo"))?;
+    }
+    if !is_wanted("by QUIC") {
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let quic = Quic::new(&runtime)?;
     let over_p2p = |size, total| expect(through_netpipe(&hosts, "p2p:bench", size, total));
@@ -44,13 +61,47 @@ fn main() -> Result<(), Failure> {
         pair_timed(name, (total >> 20) as u64, || over_p2p(size, total), over_tcp);
     }
     heading("a round trip of 64 bytes", "two netpipes between peers", "a stream of bare QUIC");
-    let trips = || expect(trips_by_netpipe(&hosts));
+    let trips = || expect(trips_by_netpipe(&hosts, &["p2p:there".to_owned(), "p2p:back".to_owned()]));
     pair_timed("there and back", TRIPS, trips, || expect(runtime.block_on(quic.trips())));
     Ok(())
 }
 
+/// Whether the command line names these rows, or none.
+fn is_wanted(title: &str) -> bool {
+    // Cargo adds `--bench`.
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
+    words.peek().is_none() || words.any(|word| title.contains(&word))
+}
+
+fn on_one_host(together: &[Registry; 2], fifo: &Path) -> Result<(), Failure> {
+    peers::make_fifo(fifo)?;
+    let ours = |size, total| expect(through_netpipe(together, "p2p:bench", size, total));
+    let title = "each MiB, one way, on one host";
+    heading(title, "a netpipe between peers", "a FIFO");
+    for (name, size, total) in TOGETHER {
+        let peer = || expect(peers::through_fifo(fifo, size, total));
+        pair_timed(name, (total >> 20) as u64, || ours(size, total), peer);
+    }
+    heading(title, "a netpipe between peers", "a netpipe over TCP");
+    for (name, size, total) in TOGETHER {
+        let over_tcp = || {
+            let descriptor = format!("tcp://127.0.0.1:{}", free_port());
+            expect(through_netpipe(together, &descriptor, size, total))
+        };
+        pair_timed(name, (total >> 20) as u64, || ours(size, total), over_tcp);
+    }
+    heading("a round trip of 64 bytes, on one host", "two netpipes between peers", "two over TCP");
+    let names = |scheme: &str| match scheme {
+        "p2p" => ["p2p:there".to_owned(), "p2p:back".to_owned()],
+        _ => [free_port(), free_port()].map(|port| format!("tcp://127.0.0.1:{port}")),
+    };
+    let trips = |scheme: &str| expect(trips_by_netpipe(together, &names(scheme)));
+    pair_timed("there on one, back on the other", TRIPS, || trips("p2p"), || trips("tcp"));
+    Ok(())
+}
+
 /// Two hosts in one process that are each other's peers.
-fn peers(folder: &Path) -> Result<[Registry; 2], Failure> {
+fn circle(folder: &Path, same_host: &str) -> Result<[Registry; 2], Failure> {
     let sockets = [UdpSocket::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?];
     let mut known = Vec::new();
     for (at, socket) in sockets.iter().enumerate() {
@@ -66,8 +117,8 @@ fn peers(folder: &Path) -> Result<[Registry; 2], Failure> {
     let host = |at: usize| {
         let (path, place, _) = &known[at];
         let text = format!(
-            "provider-path = [{:?}]\n[provider.tcp]\n[provider.p2p]\n\
-             settings = {{ key-file = {path:?}, listen = [\"{place}\"], peers = {entries:?} }}\n",
+            "provider-path = [{:?}]\n[provider.tcp]\nsettings.same-host = \"off\"\n[provider.p2p]\n\
+             settings = {{ key-file = {path:?}, listen = [\"{place}\"], peers = {entries:?}, {same_host} }}\n",
             provider_folder()
         );
         Configuration::parse(&text).map(Registry::new)
@@ -97,8 +148,11 @@ fn through_netpipe(
 
 /// Finding each other is not what is measured.
 fn meet(writer: &mut OpenFile, reader: &mut OpenFile) -> Result<(), Failure> {
-    writer.write_all(&[7])?;
-    Ok(Read::read_exact(reader, &mut [0])?)
+    for _ in 0..WARM {
+        writer.write_all(&[7])?;
+        Read::read_exact(reader, &mut [0])?;
+    }
+    Ok(())
 }
 
 fn drain(reader: &mut OpenFile) -> Result<usize, Failure> {
@@ -111,10 +165,10 @@ fn drain(reader: &mut OpenFile) -> Result<usize, Failure> {
     }
 }
 
-fn trips_by_netpipe([left, right]: &[Registry; 2]) -> Result<Duration, Failure> {
+fn trips_by_netpipe([left, right]: &[Registry; 2], [there, back]: &[String; 2]) -> Result<Duration, Failure> {
     let (read, write) = (OpenOptions::new(OpenFlags::READ), OpenOptions::new(OpenFlags::WRITE));
-    let (mut asked, mut answer) = (right.open("p2p:there", &read)?, left.open("p2p:back", &read)?);
-    let (mut request, mut answered) = (left.open("p2p:there", &write)?, right.open("p2p:back", &write)?);
+    let (mut asked, mut answer) = (right.open(there, &read)?, left.open(back, &read)?);
+    let (mut request, mut answered) = (left.open(there, &write)?, right.open(back, &write)?);
     meet(&mut request, &mut asked)?;
     meet(&mut answered, &mut answer)?;
     let start = Instant::now();

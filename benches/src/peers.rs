@@ -1,9 +1,11 @@
 //! Programs that move bytes over loopback, as processes of their own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What socat's reader reads at a time.
@@ -21,6 +23,40 @@ pub fn free_port() -> Result<u16, Failure> {
 pub fn has(program: &str, version: &str) -> bool {
     let asked = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
     asked.is_ok_and(|status| status.success())
+}
+
+/// Makes a FIFO.
+///
+/// # Errors
+/// There is no mkfifo, or it fails.
+pub fn make_fifo(path: &Path) -> Result<(), Failure> {
+    if Command::new("mkfifo").arg(path).status()?.success() { Ok(()) } else { Err("mkfifo failed".into()) }
+}
+
+/// Through a FIFO, from one thread to another.
+///
+/// # Errors
+/// The system's; other bytes came than were sent.
+pub fn through_fifo(path: &Path, size: usize, total: usize) -> Result<Duration, Failure> {
+    let from = path.to_owned();
+    let taking = thread::spawn(move || -> Result<usize, Failure> {
+        let (mut reader, mut buf, mut came) = (File::open(from)?, vec![0; READ], 0);
+        loop {
+            match reader.read(&mut buf)? {
+                0 => return Ok(came),
+                count => came += count,
+            }
+        }
+    });
+    let mut writer = File::options().write(true).open(path)?;
+    let start = Instant::now();
+    let block = vec![7; size];
+    for _ in 0..total / size {
+        writer.write_all(&block)?;
+    }
+    drop(writer);
+    let came = taking.join().map_err(|_| Failure::from("the reader panicked"))??;
+    if came == total { Ok(start.elapsed()) } else { Err(format!("{came} of {total} bytes came").into()) }
 }
 
 /// From /dev/zero to /dev/null.
@@ -46,7 +82,7 @@ pub fn socat_of(file: &Path, size: usize, total: usize) -> Result<Duration, Fail
     let listening = format!(":{port:04X} 00000000:0000 0A");
     while !std::fs::read_to_string("/proc/net/tcp")?.contains(&listening) {
         running(&mut reader)?;
-        std::thread::yield_now();
+        thread::yield_now();
     }
     let start = Instant::now();
     let source = format!("OPEN:{},rdonly,readbytes={total}", file.display());

@@ -5,14 +5,33 @@ use crate::failure::Failure;
 use crate::signal::Signal;
 use crate::stated::Stated;
 use parking_lot::Mutex;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::io::Errno;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::time::Duration;
 use vfs_core::{Events, Result};
+
+/// Where nothing wakes the file when something else than news comes, it looks so often.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// A value that an open file shares with the tasks that serve it.
 pub struct Awaited<T: ?Sized> {
     signal: Signal,
+    /// The signal, and what else is to wake the file.
+    watched: OnceLock<OwnedFd>,
     shared: Mutex<Shared<T>>,
+}
+
+/// Takes what is to wake a file; false: it will not, and is to be given again.
+pub type Watch<'a> = dyn FnMut(BorrowedFd<'_>) -> bool + 'a;
+
+/// What an open file waits for besides news: memory that another process changes, and tells nobody here.
+pub struct Beside<M, S> {
+    /// Gives what may be waited for a moment, without the lock; `None`: nothing.
+    pub moment: M,
+    /// Before a longer wait: has the file woken by what it gives to a [`Watch`].
+    pub sleep: S,
 }
 
 struct Shared<T: ?Sized> {
@@ -27,7 +46,8 @@ impl<T> Awaited<T> {
     /// # Errors
     /// EMFILE, ENFILE, ENOMEM.
     pub fn new(value: T) -> Result<Awaited<T>, Errno> {
-        Ok(Awaited { signal: Signal::new()?, shared: Mutex::new(Shared { awaited: false, value }) })
+        let shared = Mutex::new(Shared { awaited: false, value });
+        Ok(Awaited { signal: Signal::new()?, watched: OnceLock::new(), shared })
     }
 
     /// Waits as a caller until `ready` gives something. It is asked at once, and again after each news.
@@ -41,12 +61,45 @@ impl<T> Awaited<T> {
         caller: &Caller,
         doing: &str,
         wanted: impl Fn(&T) -> WaitedFor,
+        ready: impl FnMut(&mut T) -> Option<R>,
+    ) -> Result<R> {
+        let nothing = Beside { moment: |_: &mut T| None::<fn()>, sleep: |_: &mut T, _: &mut Watch<'_>| {} };
+        self.wait_beside(caller, doing, wanted, ready, nothing)
+    }
+
+    /// As [`wait_until`](Awaited::wait_until), where what is waited for may come without news.
+    ///
+    /// # Errors
+    /// ECANCELED, ETIMEDOUT.
+    pub fn wait_beside<R, P: FnOnce()>(
+        &self,
+        caller: &Caller,
+        doing: &str,
+        wanted: impl Fn(&T) -> WaitedFor,
         mut ready: impl FnMut(&mut T) -> Option<R>,
+        mut beside: Beside<impl FnMut(&mut T) -> Option<P>, impl FnMut(&mut T, &mut Watch<'_>)>,
     ) -> Result<R> {
         let mut stated = None;
         loop {
+            let (attempt, pause) = self.with(|value| match ready(value) {
+                None => (None, (beside.moment)(value)),
+                attempt => (attempt, None),
+            });
+            if let Some(value) = attempt {
+                return Ok(value);
+            }
+            if let Some(pause) = pause {
+                pause();
+            }
+            let mut limit = None;
             let waited_for = {
                 let mut shared = self.shared.lock();
+                let mut watch = |other: BorrowedFd<'_>| {
+                    let is_watched = self.watch(other).is_ok();
+                    limit = limit.or((!is_watched).then_some(AGAIN));
+                    is_watched
+                };
+                (beside.sleep)(&mut shared.value, &mut watch);
                 let attempt = ready(&mut shared.value);
                 shared.awaited = attempt.is_none();
                 match attempt {
@@ -56,12 +109,26 @@ impl<T> Awaited<T> {
             };
             let WaitedFor { object, refusal, .. } = waited_for;
             Stated::keep(&mut stated, &caller.context, object, refusal);
+            let news = self.watched.get().map_or(self.signal.as_fd(), AsFd::as_fd);
             caller
                 .context
-                .wait(Some(self.signal.as_fd()), Events::READ, None)
+                .wait(Some(news), Events::READ, limit)
                 .map_err(|error| Failure::from(error).error(doing, &caller.shown))?;
             self.signal.clear();
         }
+    }
+
+    /// Has the file woken by something else, too, as long as that is open.
+    fn watch(&self, other: BorrowedFd<'_>) -> Result<(), Errno> {
+        let set = match self.watched.get() {
+            Some(set) => set,
+            None => {
+                let set = epoll::create(CreateFlags::CLOEXEC)?;
+                epoll::add(&set, &self.signal, EventData::new_u64(0), EventFlags::IN)?;
+                self.watched.get_or_init(|| set)
+            }
+        };
+        epoll::add(set, other, EventData::new_u64(1), EventFlags::IN)
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`pairing`] | how the ends of an instance's pipes find each other |
 //! | [`endpoint`] | a host and a port; where a broker is |
 //! | [`lossy`] | pipes over a network of messages that may be lost: frames and ends |
+//! | [`passage`] | the rest of a pipe through memory, where a network is no connection |
 //! | [`pipe`] | what the two ends of a pipe count and check |
 //! | [`provider`] | what every provider of netpipes makes of a request; the one module that knows the ABI's traits |
 //! | [`repeats`] | lines of a log that come over and over |
@@ -38,6 +39,7 @@ pub mod hello;
 pub mod lossy;
 pub mod message;
 pub mod pairing;
+pub mod passage;
 pub mod pipe;
 pub mod provider;
 pub mod repeats;

@@ -225,6 +225,12 @@ impl Incoming {
         self
     }
 
+    /// Goes on where so many payload bytes have come another way, and were digested.
+    pub fn after(mut self, received: u64) -> Incoming {
+        (self.received, self.reported) = (received, received);
+        self
+    }
+
     /// The features in use on the connection: which further frames the writer may send.
     pub fn with_features(mut self, features: u64) -> Incoming {
         self.features = features;

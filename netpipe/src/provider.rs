@@ -4,6 +4,7 @@
 use crate::descriptor::{Descriptor, Location};
 use crate::digest::Algorithm;
 use crate::endpoint::Endpoint;
+use crate::same_host::{Place, SameHost};
 use crate::values::{Name, Role};
 use std::ops::RangeInclusive;
 use vfs_core::{Code, Error, OpenFlags, Request, Result, Scope, Setting, SettingKind, Settings, Shown};
@@ -26,6 +27,48 @@ pub fn settings() -> [Setting; 4] {
         text("job", "the job that the pipes belong to; a prefix of their names")
             .scope(Scope::OPERATOR | Scope::OPEN),
     ]
+}
+
+/// Where none is set. To meet and to touch a new ring takes one to four milliseconds on a busy machine, and a pipe is to have taken several
+/// times that; so one that ends soon after has lost little.
+const SAME_HOST_AFTER: u64 = 16 << 20;
+
+/// The settings of [`same_host`].
+pub fn same_host_settings() -> [Setting; 2] {
+    [
+        Setting::new(
+            "same-host",
+            SettingKind::Text,
+            "on, or a folder that both ends can write: where ends on one host meet, to go on through shared memory; off: they do not",
+        )
+        .default_value("on"),
+        Setting::new(
+            "same-host-after",
+            SettingKind::Size,
+            "bytes that a pipe carries, each write counting as 16k at least, before its writer goes to where the ends on one host meet",
+        )
+        .default_value("16m")
+        .range(0..),
+    ]
+}
+
+/// Where ends on one host meet, as an operator sets it; `None`: nowhere.
+///
+/// # Errors
+/// EINVAL: no such place.
+pub fn same_host(settings: &Settings) -> Result<Option<SameHost>> {
+    let place = match settings.text("same-host") {
+        Some("off") => return Ok(None),
+        None | Some("on") => Place::Abstract,
+        Some(folder) if folder.starts_with('/') && folder.len() <= Place::FOLDER_MAX => {
+            Place::Folder(folder.into())
+        }
+        Some(_) => {
+            let text = "setting `same-host` is on, off, or a folder's whole path of at most 64 bytes";
+            return Err(Error::new(Code::EINVAL, text));
+        }
+    };
+    Ok(Some(SameHost { place, after: settings.size("same-host-after").unwrap_or(SAME_HOST_AFTER) }))
 }
 
 /// A request to open one end of a pipe.

@@ -5,10 +5,14 @@
 //! nobody there, and the connection carries everything as ever.
 //! docs/netpipe-protocol.md has the rules.
 
+mod bell;
 mod meeting;
 mod rendezvous;
 pub mod ring;
+mod way;
 
+pub use bell::{Bell, Heard};
 pub use meeting::{Meeting, Step};
 pub use rendezvous::{Offer, Place, Ring, Venue};
 pub use ring::{Consumer, Producer};
+pub use way::{Arriving, Guest, Leaving, SameHost, Way};

@@ -1,10 +1,12 @@
 //! One end of a pipe as a state machine without IO: frames, answers about names and the time go in, frames and wishes come out.
-//! Who executes it only moves them.
+//! Who executes it only moves them. What goes through memory, where the two ends are on one host, an end moves itself.
 
 use crate::error::{Reason, code};
 use crate::lossy::frame::Frame;
+use crate::passage::Moment;
 use crate::values::Role;
 use bytes::Bytes;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,6 +82,16 @@ pub trait End: Send {
 
     /// What it wants beyond that.
     fn wish(&mut self) -> Option<Wish>;
+
+    /// Whether whoever executes this has nothing to do because of what its file did: everything goes through memory.
+    fn is_quiet(&self) -> bool;
+
+    /// For its file, before a wait: a moment's wait for memory, without this end's lock; `None`: others are waited for.
+    fn moment(&self) -> Option<Moment>;
+
+    /// Before a longer wait: it is to be woken by what `watch` is given, and answers that it will wake it. Look once
+    /// more.
+    fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool);
 
     /// Whether it is closed and needs nothing more.
     fn is_settled(&self) -> bool;

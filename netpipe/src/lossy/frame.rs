@@ -17,12 +17,17 @@ pub const PAYLOAD_MAX: usize = 1 << 20;
 /// The least that a reader may grant: a write that must arrive whole fits.
 pub const WINDOW_LEAST: u32 = crate::frame::ATOMIC as u32;
 
+/// A random number of one end, which would meet the other one on this host.
+pub type Nonce = [u8; 32];
+/// The bit that says so, as in a HELLO over a connection; the number follows.
+const MEETS: u8 = crate::hello::FEATURE_SAME_HOST as u8;
+
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the words of a frame say what its fields are")]
 pub enum Frame {
     /// Writer, to whoever reads the name: let me in.
-    Hello { version: u16, digest: Option<Algorithm> },
+    Hello { version: u16, digest: Option<Algorithm>, nonce: Option<Nonce> },
     /// Writer: payload, and how many bytes went before it.
     Data { offset: u64, payload: Bytes },
     /// Writer: that was all.
@@ -33,8 +38,10 @@ pub enum Frame {
     Ask { sent: u64 },
     /// Writer: it has heard the last word, or needs none.
     Bye,
+    /// Writer: it waits where the two meet if they are on one host.
+    Meeting,
     /// Reader: the writer is in, and may send so many bytes ahead. Whether both ends digest, and how.
-    Welcome { version: u16, window: u32, digest: Option<Algorithm> },
+    Welcome { version: u16, window: u32, digest: Option<Algorithm>, nonce: Option<Nonce> },
     /// Reader: what has arrived without a gap, what its owner has taken, whether to send again from there, and whether the writer's
     /// last word has arrived with all that went before it.
     State { received: u64, taken: u64, resend: bool, ended: bool },
@@ -61,10 +68,11 @@ impl Frame {
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(64);
         match self {
-            Frame::Hello { version, digest } => {
+            Frame::Hello { version, digest, nonce } => {
                 out.put_u8(0x01);
                 out.put_u16_le(*version);
                 out.put_u8(number(*digest));
+                put_nonce(&mut out, nonce.as_ref());
             }
             Frame::Data { offset, payload } => {
                 out.put_slice(&data_header(*offset));
@@ -85,11 +93,13 @@ impl Frame {
                 out.put_u64_le(*sent);
             }
             Frame::Bye => out.put_u8(0x06),
-            Frame::Welcome { version, window, digest } => {
+            Frame::Meeting => out.put_u8(0x07),
+            Frame::Welcome { version, window, digest, nonce } => {
                 out.put_u8(0x11);
                 out.put_u16_le(*version);
                 out.put_u32_le(*window);
                 out.put_u8(number(*digest));
+                put_nonce(&mut out, nonce.as_ref());
             }
             Frame::State { received, taken, resend, ended } => {
                 out.put_u8(0x12);
@@ -126,7 +136,7 @@ impl Frame {
         let frame = match kind {
             0x01 => {
                 let (version, digest) = (fields.u16()?, fields.take::<1>()?[0]);
-                return Ok(Frame::Hello { version, digest: algorithm(digest) });
+                return Ok(Frame::Hello { version, digest: algorithm(digest), nonce: fields.nonce() });
             }
             0x02 => {
                 let offset = fields.u64()?;
@@ -144,9 +154,11 @@ impl Frame {
             0x04 => Frame::Discard { total: fields.u64()?, reason: fields.reason()? },
             0x05 => Frame::Ask { sent: fields.u64()? },
             0x06 => Frame::Bye,
+            0x07 => Frame::Meeting,
             0x11 => {
                 let (version, window, digest) = (fields.u16()?, fields.u32()?, fields.take::<1>()?[0]);
-                return Ok(Frame::Welcome { version, window, digest: algorithm(digest) });
+                let (digest, nonce) = (algorithm(digest), fields.nonce());
+                return Ok(Frame::Welcome { version, window, digest, nonce });
             }
             0x12 => {
                 let (received, taken, flags) = (fields.u64()?, fields.u64()?, fields.take::<1>()?[0]);
@@ -175,6 +187,13 @@ pub fn data_header(offset: u64) -> [u8; DATA_HEADER] {
     let mut header = [0x02; DATA_HEADER];
     header[1..].copy_from_slice(&offset.to_le_bytes());
     header
+}
+
+fn put_nonce(out: &mut BytesMut, nonce: Option<&Nonce>) {
+    if let Some(nonce) = nonce {
+        out.put_u8(MEETS);
+        out.put_slice(nonce);
+    }
 }
 
 fn put_reason(out: &mut BytesMut, reason: &Reason) {
@@ -224,6 +243,12 @@ impl Fields<'_> {
         self.take().map(u64::from_le_bytes)
     }
 
+    /// What an older side does not say.
+    fn nonce(&mut self) -> Option<Nonce> {
+        let [features] = self.take().ok()?;
+        self.take().ok().filter(|_| features & MEETS != 0)
+    }
+
     fn reason(&mut self) -> Result<Reason, Malformed> {
         let code = self.u32()?;
         let text = std::mem::take(&mut self.left);
@@ -241,14 +266,17 @@ mod tests {
     fn all() -> Vec<Frame> {
         let reason = Reason::new(104, "the writer failed");
         vec![
-            Frame::Hello { version: 1, digest: Some(Algorithm::Blake3) },
+            Frame::Hello { version: 1, digest: Some(Algorithm::Blake3), nonce: None },
+            Frame::Hello { version: 1, digest: None, nonce: Some([3; 32]) },
             Frame::Data { offset: 7, payload: Bytes::from_static(b"payload") },
             Frame::End { total: 14, digest: None },
             Frame::End { total: 14, digest: Some([5; 32]) },
             Frame::Discard { total: 3, reason: reason.clone() },
             Frame::Ask { sent: 9 },
             Frame::Bye,
-            Frame::Welcome { version: 1, window: 1 << 20, digest: Some(Algorithm::Sha256) },
+            Frame::Meeting,
+            Frame::Welcome { version: 1, window: 1 << 20, digest: Some(Algorithm::Sha256), nonce: None },
+            Frame::Welcome { version: 1, window: 1 << 20, digest: None, nonce: Some([4; 32]) },
             Frame::State { received: 9, taken: 4, resend: true, ended: false },
             Frame::State { received: 9, taken: 9, resend: false, ended: true },
             Frame::Done { taken: 9 },

@@ -3,9 +3,12 @@
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, Reason, code};
 use crate::lossy::end::{Inbox, Place, Timing, To, Transmit};
-use crate::lossy::frame::{Frame, VERSION};
+use crate::lossy::frame::{Frame, Nonce, VERSION};
+use crate::passage::{Arrival, Look, Moment};
+use crate::pipe::Incoming;
 use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// What the owner took is reported after this at the latest.
@@ -26,6 +29,11 @@ pub struct Inflow {
     window: u64,
     digest: Option<Digest>,
     digests: Option<Algorithm>,
+    /// This side's part of what the two know, if they may meet on one host; and the way to there.
+    nonce: Option<Nonce>,
+    arrival: Arrival,
+    /// Something lies in memory.
+    lies_ready: bool,
     /// In order; the front one may be taken in part.
     queue: VecDeque<Bytes>,
     /// The owner has taken a part of the front.
@@ -96,6 +104,9 @@ impl Inflow {
             window: window.into(),
             digest: digests.map(Digest::new),
             digests,
+            nonce: None,
+            arrival: Arrival::default(),
+            lies_ready: false,
             queue: VecDeque::new(),
             within: false,
             received: 0,
@@ -114,6 +125,12 @@ impl Inflow {
         }
     }
 
+    /// The two may meet on one host; this side's nonce has gone into that.
+    pub fn with_arrival(mut self, arrival: Arrival, nonce: Nonce) -> Inflow {
+        (self.arrival, self.nonce) = (arrival, Some(nonce));
+        self
+    }
+
     /// Takes a frame of its writer.
     pub fn hear(&mut self, now: Instant, frame: Frame) {
         self.silence = Duration::ZERO;
@@ -130,11 +147,12 @@ impl Inflow {
             }
             Frame::Bye => {
                 self.left = true;
-                if self.ending.is_none() {
-                    let text = "the writer left the pipe without END";
-                    self.ending = Some(Ending::Broken(Reason::new(code::ECONNRESET, text)));
+                // In memory its last word may be there.
+                if self.ending.is_none() && !self.arrival.is_under_way() {
+                    self.ending = Some(Ending::Broken(without_end()));
                 }
             }
+            Frame::Meeting => self.arrival.go(),
             _ => self.break_up("the writer sent a frame that is not a writer's"),
         }
     }
@@ -152,7 +170,9 @@ impl Inflow {
 
     fn arrive(&mut self, now: Instant, offset: u64, mut payload: Bytes) {
         let end = offset + payload.len() as u64;
-        if self.last.is_some() || self.ending.is_some() || end <= self.received {
+        if self.arrival.from().is_some_and(|from| end > from) {
+            self.break_up("the writer sent what it said would come through memory");
+        } else if self.last.is_some() || self.ending.is_some() || end <= self.received {
             // The writer sends again what came: it does not know.
             self.due.state |= end <= self.received;
         } else if self.total.is_some_and(|total| end > total) {
@@ -197,14 +217,63 @@ impl Inflow {
         self.ending = Some(Ending::Broken(Reason::new(code::EPROTO, text)));
     }
 
+    /// For its file, before it looks at anything else: whether the writer has left the network, and what is in its memory.
+    pub fn look(&mut self) {
+        self.lies_ready = false;
+        if self.last.is_some() || !self.queue.is_empty() {
+            return;
+        }
+        let (received, taken, digest) = (self.received, self.taken, &mut self.digest);
+        let incoming = || Incoming::new(u32::MAX, false).with_digest(digest.take()).after(taken);
+        if let Err(why) = self.arrival.go_on(received, taken, incoming) {
+            self.ending.get_or_insert(Ending::Broken(why));
+        }
+        // A writer that left has said its last word there, or none.
+        let left = self.left;
+        match self.arrival.inlet().map(|inlet| inlet.look(left)) {
+            Some(Look::Ready) => self.lies_ready = true,
+            Some(Look::End) => drop(self.ending.get_or_insert(Ending::End(None))),
+            Some(Look::Broken(why)) => drop(self.ending.get_or_insert(Ending::Broken(why))),
+            Some(Look::Nothing) => {}
+            // It has gone, and what it sent before it left the network has not come; or it has not left that.
+            None if self.left && self.arrival.from().is_none_or(|from| self.received < from) => {
+                self.ending.get_or_insert(Ending::Broken(without_end()));
+            }
+            None => {}
+        }
+    }
+
+    /// Whether its file waits for nothing but its memory.
+    pub fn is_through(&self) -> bool {
+        self.arrival.is_through()
+    }
+
+    /// Whether nothing is to be sent because of what its file did.
+    pub fn is_quiet(&self) -> bool {
+        self.is_through() && self.last.is_none() && self.report_at.is_none() && !self.due.state
+    }
+
+    /// A moment's wait for its memory.
+    pub fn moment(&self) -> Option<Moment> {
+        self.arrival.moment()
+    }
+
+    /// Asks to be woken by what `watch` is given.
+    pub fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        match self.last {
+            Some(_) => self.arrival.hush(),
+            None => self.arrival.sleep(watch),
+        }
+    }
+
     /// Whether a part of a frame was taken: the rest comes before anything of another writer.
     pub fn is_within_frame(&self) -> bool {
-        self.within
+        self.within || self.last.is_none() && self.arrival.is_within_frame()
     }
 
     /// Whether there is something to read.
     pub fn is_ready(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.lies_ready
     }
 
     /// Whether this side's last word is said.
@@ -214,7 +283,7 @@ impl Inflow {
 
     /// Whether all the writer will ever send is taken, and it ENDed.
     pub fn is_all_taken(&self) -> bool {
-        self.queue.is_empty() && matches!(self.ending, Some(Ending::End(_)))
+        !self.is_ready() && matches!(self.ending, Some(Ending::End(_)))
     }
 
     /// Gives the owner what there is. After the last byte, [`flow`](Inflow::flow) says how it ended.
@@ -234,7 +303,10 @@ impl Inflow {
             digest.update(&buf[..done]);
         }
         self.taken += done as u64;
-        if self.taken - self.reported >= self.window / 4 {
+        if let (true, Some(inlet)) = (self.lies_ready && done == 0, self.arrival.inlet()) {
+            done = inlet.read(buf);
+            self.look();
+        } else if self.taken - self.reported >= self.window / 4 {
             self.due.state = true;
         } else if self.report_at.is_none() && self.taken > self.reported {
             self.report_at = Some(now + REPORT);
@@ -276,7 +348,8 @@ impl Inflow {
     }
 
     /// The last word of an owner that closes.
-    pub fn closing_word(&self) -> Frame {
+    pub fn closing_word(&mut self) -> Frame {
+        self.look();
         match self.is_all_taken() {
             true => Frame::Done { taken: self.taken },
             false => Frame::Closed { taken: self.taken },
@@ -305,7 +378,8 @@ impl Inflow {
             self.tick_at = now + self.timing.interval();
             self.silence += self.timing.interval();
             // A question that crossed with this does not count.
-            if self.silence > self.timing.peer_timeout && self.ending.is_none() && self.last.is_none() {
+            let is_expected = self.ending.is_none() && self.last.is_none() && !self.left;
+            if self.silence > self.timing.peer_timeout && is_expected {
                 self.ending = Some(Ending::Broken(self.timing.lost("writer", cut)));
                 self.left = true;
             }
@@ -317,7 +391,8 @@ impl Inflow {
         let to = To::Peer(self.writer.clone());
         if std::mem::take(&mut self.due.welcome) {
             let window = u32::try_from(self.window).unwrap_or(u32::MAX);
-            let welcome = Frame::Welcome { version: VERSION, window, digest: self.digests };
+            let (digest, nonce) = (self.digests, self.nonce);
+            let welcome = Frame::Welcome { version: VERSION, window, digest, nonce };
             return Some(Transmit::new(to, &welcome).answered_to(self.inbox));
         }
         if std::mem::take(&mut self.due.last)
@@ -334,4 +409,8 @@ impl Inflow {
         let state = Frame::State { received: self.received, taken: self.taken, resend, ended };
         Some(Transmit::new(to, &state))
     }
+}
+
+fn without_end() -> Reason {
+    Reason::new(code::ECONNRESET, "the writer left the pipe without END")
 }

@@ -146,6 +146,16 @@ impl Outgoing {
         self.written
     }
 
+    /// How many bytes the reader has taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether the reader has received all.
+    pub fn is_received(&self) -> bool {
+        self.received == self.written
+    }
+
     /// Whether the reader has taken all.
     pub fn is_taken(&self) -> bool {
         self.taken == self.written

@@ -4,10 +4,13 @@ use crate::digest::Algorithm;
 use crate::error::{Reason, code};
 use crate::lossy::claim::Claim;
 use crate::lossy::end::{Answer, End, Forbidden, Inbox, Place, Timing, To, Transmit, Wish};
-use crate::lossy::frame::{Frame, VERSION};
+use crate::lossy::frame::{Frame, Nonce, VERSION};
 use crate::lossy::inflow::{Flow, Inflow};
-use crate::values::Role;
+use crate::passage::{Arrival, Moment};
+use crate::same_host::{Meeting, SameHost, Way};
+use crate::values::{Role, random};
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 /// Answers that wait to be sent to those who are not let in. Whoever gets none asks again.
@@ -20,6 +23,8 @@ pub struct ReaderEnd {
     timing: Timing,
     window: u32,
     digest: Option<Algorithm>,
+    /// Where writers on this host are met.
+    same_host: Option<SameHost>,
     /// How many writers come; `None`: any number.
     expected: Option<u32>,
     arrived: u32,
@@ -52,6 +57,7 @@ impl ReaderEnd {
             timing,
             window,
             digest,
+            same_host: None,
             expected,
             arrived: 0,
             claim: Claim::new(timing),
@@ -64,6 +70,13 @@ impl ReaderEnd {
             releasing: false,
             closed: false,
         }
+    }
+
+    /// Writers on this host are met there.
+    #[must_use]
+    pub fn with_same_host(mut self, at: Option<SameHost>) -> ReaderEnd {
+        self.same_host = at;
+        self
     }
 
     /// Whether the name is this reader's.
@@ -88,7 +101,7 @@ impl ReaderEnd {
             State::Broken(why) => return Flow::Broken(why.clone()),
             State::Open => {}
         }
-        while let Some(at) = self.choose() {
+        while let Some(at) = self.look_and_choose() {
             let count = self.inflows[at].read(now, buf);
             let flow = self.inflows[at].flow();
             match flow {
@@ -108,15 +121,20 @@ impl ReaderEnd {
         }
     }
 
+    fn look_and_choose(&mut self) -> Option<usize> {
+        self.inflows.iter_mut().for_each(Inflow::look);
+        self.choose()
+    }
+
     /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; else of the next that has something.
     fn choose(&mut self) -> Option<usize> {
         let count = self.inflows.len();
-        if let Some(at) = self.inflows.iter().position(Inflow::is_within_frame) {
-            return Some(at);
-        }
         let has_news = |inflow: &Inflow| {
             !inflow.is_over() && (inflow.is_ready() || !matches!(inflow.flow(), Flow::Nothing))
         };
+        if let Some(at) = self.inflows.iter().position(Inflow::is_within_frame) {
+            return Some(at).filter(|at| has_news(&self.inflows[*at]));
+        }
         let at = (0..count).map(|step| (self.turn + step) % count).find(|at| has_news(&self.inflows[*at]))?;
         self.turn = at + 1;
         Some(at)
@@ -159,7 +177,14 @@ impl ReaderEnd {
     }
 
     /// A writer asks to be let in.
-    fn greet(&mut self, now: Instant, writer: Place, version: u16, digest: Option<Algorithm>) {
+    fn greet(
+        &mut self,
+        now: Instant,
+        writer: Place,
+        version: u16,
+        digest: Option<Algorithm>,
+        nonce: Option<Nonce>,
+    ) {
         if let Some(known) = self.inflows.iter_mut().find(|inflow| inflow.writer == writer) {
             return known.greet_again();
         }
@@ -183,7 +208,20 @@ impl ReaderEnd {
         }
         self.arrived += 1;
         let digests = self.digest.filter(|ours| digest == Some(*ours));
-        self.inflows.push(Inflow::new(now, self.timing, self.arrived, writer, self.window, digests));
+        let inflow = Inflow::new(now, self.timing, self.arrived, writer, self.window, digests);
+        self.inflows.push(match nonce.and_then(|theirs| self.way(&theirs)) {
+            Some((way, ours)) => inflow.with_arrival(Arrival::new(Some(way)), ours),
+            None => inflow,
+        });
+    }
+
+    /// Where a writer on this host may be met, and this side's part of what the two know.
+    fn way(&self, theirs: &Nonce) -> Option<(Way, Nonce)> {
+        let at = self.same_host.clone()?;
+        // Without a random number there is no place.
+        let ours = random().ok()?;
+        let meeting = Meeting::of_nonces(theirs, &ours, Role::Reader, self.window).ok()?;
+        Some((Way { at, meeting: Box::new(meeting) }, ours))
     }
 
     fn answer(&mut self, answer: Transmit) {
@@ -205,8 +243,8 @@ impl ReaderEnd {
 impl End for ReaderEnd {
     fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Place>, frame: Frame) {
         match (inbox, frame, from) {
-            (None, Frame::Hello { version, digest }, Some(writer)) if self.claim.is_held() => {
-                self.greet(now, writer, version, digest);
+            (None, Frame::Hello { version, digest, nonce }, Some(writer)) if self.claim.is_held() => {
+                self.greet(now, writer, version, digest, nonce);
             }
             (None, Frame::Who, Some(other)) if self.claim.is_held() => {
                 self.answer(Transmit::new(To::Peer(other), &Frame::Held));
@@ -330,6 +368,21 @@ impl End for ReaderEnd {
 
     fn wish(&mut self) -> Option<Wish> {
         self.wishes.pop_front().or_else(|| self.claim.wish())
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.state == State::Open && !self.inflows.is_empty() && self.inflows.iter().all(Inflow::is_quiet)
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        match &self.inflows[..] {
+            [inflow] if !inflow.is_over() => inflow.moment(),
+            _ => None,
+        }
+    }
+
+    fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        self.inflows.iter_mut().for_each(|inflow| inflow.sleep(watch));
     }
 
     fn is_settled(&self) -> bool {

@@ -21,7 +21,7 @@ fn reader_that_digests(digest: Option<Algorithm>) -> (ReaderEnd, Instant) {
     let mut reader = ReaderEnd::new(TIMING, WINDOW_LEAST, Some(1), digest);
     assert_eq!(reader.wish(), Some(Wish::Claim { over: None }));
     reader.answered(now, Answer::Claimed);
-    reader.hear(now, None, Some("w".into()), Frame::Hello { version: VERSION, digest });
+    reader.hear(now, None, Some("w".into()), Frame::Hello { version: VERSION, digest, nonce: None });
     (reader, now)
 }
 
@@ -49,7 +49,7 @@ fn seeking() -> (WriterEnd, Instant) {
 }
 
 fn welcome(window: u32) -> Frame {
-    Frame::Welcome { version: VERSION, window, digest: None }
+    Frame::Welcome { version: VERSION, window, digest: None, nonce: None }
 }
 
 fn failure(writer: &WriterEnd) -> Option<&Reason> {

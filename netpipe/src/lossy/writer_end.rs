@@ -3,9 +3,13 @@
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Reason, code};
 use crate::lossy::end::{Answer, End, Forbidden, Inbox, Place, Timing, To, Transmit, Wish};
-use crate::lossy::frame::{Frame, VERSION, WINDOW_LEAST};
+use crate::lossy::frame::{Frame, Nonce, VERSION, WINDOW_LEAST};
 use crate::lossy::outgoing::Outgoing;
-use crate::values::Role;
+use crate::message::Message;
+use crate::passage::{Moment, Outlet};
+use crate::same_host::{Leaving, Meeting, SameHost, Way};
+use crate::values::{Role, random};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// Between two attempts to find a reader, at first and at most. One that comes says so itself; that word can be lost.
@@ -32,6 +36,8 @@ pub enum Outcome {
 pub struct WriterEnd {
     timing: Timing,
     digest: Option<Algorithm>,
+    /// Where readers on this host are met, and this side's part of what the two know.
+    same_host: Option<(SameHost, Nonce)>,
     phase: Phase,
     last_word: Option<LastWord>,
     /// What is owed to the other side, or to whoever executes this.
@@ -59,7 +65,13 @@ struct Met {
     reader: Place,
     outgoing: Outgoing,
     digest: Option<Digest>,
-    /// The last word was sent since it was last in doubt.
+    /// The way to where the two meet on one host.
+    leaving: Leaving,
+    /// The reader is to be told that this side waits there.
+    waits: bool,
+    /// Everything goes through memory from here on.
+    outlet: Option<Outlet>,
+    /// The last word was sent since it was last in doubt. Through memory it is said once.
     said: bool,
     /// The reader is to be asked now.
     ask: bool,
@@ -83,6 +95,7 @@ impl WriterEnd {
         WriterEnd {
             timing,
             digest,
+            same_host: None,
             phase,
             last_word: None,
             bye: None,
@@ -92,6 +105,14 @@ impl WriterEnd {
             closed_with_all: false,
             closed: false,
         }
+    }
+
+    /// Readers on this host are met there.
+    #[must_use]
+    pub fn with_same_host(mut self, at: Option<SameHost>) -> WriterEnd {
+        // Without a random number there is no place.
+        self.same_host = at.and_then(|at| Some((at, random().ok()?)));
+        self
     }
 
     /// Whether a reader has let this writer in.
@@ -120,11 +141,66 @@ impl WriterEnd {
     /// Takes bytes in; `None`: there is no reader yet, or no room.
     pub fn write(&mut self, bytes: &[u8]) -> Option<usize> {
         let Phase::Met(met) = &mut self.phase else { return None };
-        let count = met.outgoing.write(bytes)?;
-        if let Some(digest) = &mut met.digest {
-            digest.update(&bytes[..count]);
+        match met.write(bytes) {
+            Ok(count) => count,
+            Err(why) => {
+                self.over(Outcome::Failed(why));
+                None
+            }
         }
-        Some(count)
+    }
+
+    /// For its file, before it looks at anything else: what the memory tells, where everything goes through that.
+    pub fn look(&mut self) {
+        let Phase::Met(met) = &mut self.phase else { return };
+        let Some(outlet) = &mut met.outlet else { return };
+        let is_ended = matches!(self.last_word, Some(LastWord::End)) && met.outgoing.is_taken();
+        let done = match is_ended {
+            true => outlet.is_taken(),
+            false => Ok(false),
+        };
+        match done.and_then(|done| Ok((done, outlet.hear()?))) {
+            Ok((true, _)) => self.over(Outcome::Done),
+            Ok((false, true)) => {}
+            Ok((false, false)) => {
+                self.over(Outcome::Failed(Reason::new(code::ECONNRESET, "the reader was lost")));
+            }
+            Err(why) => self.over(Outcome::Failed(why)),
+        }
+    }
+
+    /// Says the last word through memory, where everything goes through that.
+    fn say_last(&mut self) {
+        let Phase::Met(met) = &mut self.phase else { return };
+        let (Some(outlet), Some(word), false) = (&mut met.outlet, &self.last_word, met.said) else { return };
+        met.said = true;
+        let said = match word {
+            LastWord::End => {
+                let total = Message::End(met.outgoing.written() + outlet.written());
+                match &met.digest {
+                    Some(digest) => outlet.say(&[Message::Digest(digest.value()), total]),
+                    None => outlet.say(&[total]),
+                }
+            }
+            LastWord::Discard(reason) => outlet.say(&[Message::Discard(reason.clone())]),
+        };
+        match said {
+            Ok(()) => self.leave_behind(),
+            Err(why) => self.over(Outcome::Failed(why)),
+        }
+    }
+
+    /// Whoever waits for nothing more leaves, once the last word is in memory and the network has brought all that went before.
+    fn leave_behind(&mut self) {
+        let Phase::Met(met) = &self.phase else { return };
+        if met.outlet.is_none() || !met.said || !met.outgoing.is_received() {
+            return;
+        }
+        match self.last_word {
+            Some(LastWord::Discard(_)) => self.over(discarded()),
+            Some(LastWord::End) if self.closed => self.over(Outcome::Done),
+            _ => {}
+        }
     }
 
     /// Sends what was written at once.
@@ -135,10 +211,10 @@ impl WriterEnd {
     }
 
     /// Whether the reader has taken all that was written.
-    pub fn is_taken(&self) -> bool {
-        match &self.phase {
+    pub fn is_taken(&mut self) -> bool {
+        match &mut self.phase {
             Phase::Seeking { .. } | Phase::Over(Outcome::Done) => true,
-            Phase::Met(met) => met.outgoing.is_taken(),
+            Phase::Met(met) => met.outgoing.is_taken() && met.is_memory_taken(),
             Phase::Over(_) => false,
         }
     }
@@ -150,6 +226,7 @@ impl WriterEnd {
             self.phase = Phase::Over(Outcome::Done);
         }
         self.push();
+        self.say_last();
     }
 
     /// A COMMIT failed. Another may follow; if the file is closed instead, the pipe is discarded.
@@ -159,11 +236,17 @@ impl WriterEnd {
 
     /// The writer failed. Takes back an END that the reader does not know of.
     pub fn discard(&mut self, now: Instant, why: &str) {
+        if matches!(&self.phase, Phase::Met(met) if met.outlet.is_some() && met.said) {
+            return; // an END in memory is there
+        }
         let reason = Reason::new(code::ECONNRESET, why);
         self.last_word = Some(LastWord::Discard(reason));
         self.push();
         match &mut self.phase {
-            Phase::Met(met) => met.said = false,
+            Phase::Met(met) => {
+                met.said = false;
+                self.say_last();
+            }
             Phase::Seeking { until, noted, .. } if until.is_none() => {
                 *until = Some(now + DISCARD_KEPT);
                 *noted = true;
@@ -187,13 +270,27 @@ impl WriterEnd {
     }
 
     /// A reader lets this writer in.
-    fn meet(&mut self, now: Instant, reader: Place, window: u32, digest: Option<Algorithm>) {
+    fn meet(
+        &mut self,
+        now: Instant,
+        reader: Place,
+        window: u32,
+        digest: Option<Algorithm>,
+        nonce: Option<Nonce>,
+    ) {
         let Phase::Seeking { noted, .. } = self.phase else { return };
         self.wishes.push(Wish::Leave);
         if noted {
             self.wishes.push(Wish::ForgetDiscard);
         }
+        let way = self.same_host.clone().zip(nonce).and_then(|((at, ours), theirs)| {
+            let meeting = Meeting::of_nonces(&ours, &theirs, Role::Writer, window).ok()?;
+            Some(Way { at, meeting: Box::new(meeting) })
+        });
         self.phase = Phase::Met(Box::new(Met {
+            leaving: way.map_or(Leaving::Over, Leaving::new),
+            waits: false,
+            outlet: None,
             reader,
             outgoing: Outgoing::new(window),
             digest: digest.filter(|algorithm| self.digest == Some(*algorithm)).map(Digest::new),
@@ -215,26 +312,64 @@ impl WriterEnd {
         };
         if resend {
             met.outgoing.resend();
-            met.said = false;
+            met.said &= met.outlet.is_some();
         }
         if farther || met.outgoing.is_taken() {
             met.wait(now, interval);
         }
+        self.leave_behind();
     }
 
     /// The reader's last word but DONE: everything it took counts.
     fn reader_closed(&mut self, taken: u64) {
         let Phase::Met(met) = &mut self.phase else { return };
         let ended = matches!(self.last_word, Some(LastWord::End));
-        self.closed_with_all = taken == met.outgoing.written();
+        self.closed_with_all = taken == met.outgoing.written() && met.is_memory_taken();
         self.over(if ended && self.closed_with_all { Outcome::Done } else { Outcome::Closed });
     }
 }
 
+/// How a pipe that this side discarded comes to its end.
+fn discarded() -> Outcome {
+    Outcome::Failed(Reason::new(code::ECONNRESET, "the pipe was discarded"))
+}
+
 impl Met {
+    fn write(&mut self, bytes: &[u8]) -> Result<Option<usize>, Reason> {
+        if !self.leaving.is_over() {
+            self.approach();
+        }
+        let count = match &mut self.outlet {
+            None => self.outgoing.write(bytes),
+            Some(outlet) => outlet.write(bytes, self.outgoing.written() - self.outgoing.taken())?,
+        };
+        if let (Some(digest), Some(count)) = (&mut self.digest, count) {
+            digest.update(&bytes[..count]);
+        }
+        Ok(count)
+    }
+
+    /// Goes a step towards where the two meet. What was written before that still goes through the network.
+    fn approach(&mut self) {
+        let (written, taken) = (self.outgoing.written(), self.outgoing.taken());
+        let met = self.leaving.go_on(written, taken, |guest| Outlet::new(guest, written));
+        self.waits |= met.is_some();
+        if let Some((_, Some(outlet))) = met {
+            (self.outlet, self.waits) = (Some(outlet), false);
+            self.outgoing.push();
+        }
+    }
+
+    fn is_memory_taken(&mut self) -> bool {
+        // A reader that lies is found out by who looks.
+        self.outlet.as_mut().is_none_or(|outlet| outlet.is_taken() == Ok(true))
+    }
+
     /// Asks anew after a while: soon if something is outstanding, else as a sign of life.
     fn wait(&mut self, now: Instant, interval: Duration) {
-        self.pause = if self.outgoing.is_taken() && !self.said { interval } else { ASK_FIRST.min(interval) };
+        // What was said in memory needs no answer.
+        let is_calm = self.outgoing.is_taken() && (!self.said || self.outlet.is_some());
+        self.pause = if is_calm { interval } else { ASK_FIRST.min(interval) };
         self.ask_at = now + self.pause;
     }
 }
@@ -255,13 +390,15 @@ impl End for WriterEnd {
                 self.over(Outcome::Failed(Reason::new(code::EPROTO, &text)));
                 self.bye = from;
             }
-            (Frame::Welcome { version: VERSION, window, digest }, phase) if is_peer => match (phase, from) {
-                (Phase::Seeking { .. }, Some(reader)) => self.meet(now, reader, window, digest),
-                // It has met another one, or is over: this one is not to wait for it.
-                (Phase::Met(met), Some(reader)) if met.reader != reader => self.bye = Some(reader),
-                (Phase::Over(_), Some(reader)) => self.bye = Some(reader),
-                _ => {}
-            },
+            (Frame::Welcome { version: VERSION, window, digest, nonce }, phase) if is_peer => {
+                match (phase, from) {
+                    (Phase::Seeking { .. }, Some(reader)) => self.meet(now, reader, window, digest, nonce),
+                    // It has met another one, or is over: this one is not to wait for it.
+                    (Phase::Met(met), Some(reader)) if met.reader != reader => self.bye = Some(reader),
+                    (Phase::Over(_), Some(reader)) => self.bye = Some(reader),
+                    _ => {}
+                }
+            }
             (Frame::Welcome { version, .. }, Phase::Seeking { .. }) if is_peer => {
                 let text =
                     format!("the reader speaks version {version} of netpipes over NATS, this side {VERSION}");
@@ -274,10 +411,7 @@ impl End for WriterEnd {
             (Frame::State { received, taken, resend, ended }, Phase::Met(_)) if is_peer => {
                 self.report(now, received, taken, resend);
                 match &self.last_word {
-                    Some(LastWord::Discard(_)) if ended => {
-                        let text = "the pipe was discarded";
-                        self.over(Outcome::Failed(Reason::new(code::ECONNRESET, text)));
-                    }
+                    Some(LastWord::Discard(_)) if ended => self.over(discarded()),
                     // The reader has everything, and nobody here waits for what becomes of it.
                     Some(LastWord::End) if ended && self.closed => self.over(Outcome::Done),
                     _ => {}
@@ -306,7 +440,7 @@ impl End for WriterEnd {
         self.cut = None;
         match &mut self.phase {
             Phase::Seeking { again: Some(again), pause, .. } => (*again, *pause) = (now, SEEK_FIRST),
-            Phase::Met(met) => (met.ask, met.said) = (true, false),
+            Phase::Met(met) => (met.ask, met.said) = (true, met.said && met.outlet.is_some()),
             _ => {}
         }
     }
@@ -342,6 +476,7 @@ impl End for WriterEnd {
         if let Phase::Met(met) = &mut self.phase {
             met.ask = true; // whether the reader has everything already
         }
+        self.leave_behind();
     }
 
     fn stop(&mut self) {
@@ -390,11 +525,15 @@ impl End for WriterEnd {
         let interval = self.timing.interval();
         match &mut self.phase {
             Phase::Seeking { due, .. } => {
-                let hello = Frame::Hello { version: VERSION, digest: self.digest };
+                let nonce = self.same_host.as_ref().map(|(_, nonce)| *nonce);
+                let hello = Frame::Hello { version: VERSION, digest: self.digest, nonce };
                 std::mem::take(due).then(|| Transmit::new(To::Reader, &hello).answered_to(0))
             }
             Phase::Met(met) => {
                 let to = To::Peer(met.reader.clone());
+                if std::mem::take(&mut met.waits) {
+                    return Some(Transmit::new(to, &Frame::Meeting));
+                }
                 if let Some(frame) = met.outgoing.next() {
                     if met.pause == interval {
                         met.wait(now, interval); // nothing was outstanding
@@ -402,7 +541,9 @@ impl End for WriterEnd {
                     return Some(Transmit { to, answer: None, frame });
                 }
                 let frame = match &self.last_word {
-                    Some(word) if met.outgoing.is_sent() && (!met.said || met.ask) => {
+                    Some(word)
+                        if met.outlet.is_none() && met.outgoing.is_sent() && (!met.said || met.ask) =>
+                    {
                         if !std::mem::replace(&mut met.said, true) {
                             met.wait(now, interval);
                         }
@@ -426,6 +567,28 @@ impl End for WriterEnd {
 
     fn wish(&mut self) -> Option<Wish> {
         (!self.wishes.is_empty()).then(|| self.wishes.remove(0))
+    }
+
+    fn is_quiet(&self) -> bool {
+        match &self.phase {
+            Phase::Met(met) => met.outlet.is_some() && met.outgoing.is_taken() && !met.ask,
+            _ => false,
+        }
+    }
+
+    fn moment(&self) -> Option<Moment> {
+        match &self.phase {
+            Phase::Met(met) if met.outgoing.is_taken() => met.outlet.as_ref()?.moment(),
+            _ => None,
+        }
+    }
+
+    fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        if let Phase::Met(met) = &mut self.phase
+            && let Some(outlet) = &mut met.outlet
+        {
+            outlet.sleep(watch);
+        }
     }
 
     fn is_settled(&self) -> bool {

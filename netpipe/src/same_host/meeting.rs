@@ -63,6 +63,20 @@ impl Meeting {
         Ok(meeting)
     }
 
+    /// Of one side of a conversation in which each side has said a random number.
+    pub(crate) fn of_nonces(
+        writers: &[u8; 32],
+        readers: &[u8; 32],
+        role: Role,
+        window: u32,
+    ) -> Result<Meeting> {
+        let side = match role {
+            Role::Writer => Side::Dialler,
+            Role::Reader => Side::Acceptor,
+        };
+        Meeting::new(None, &Transcript::new(writers, readers, None), side, role, window)
+    }
+
     /// The name of the place.
     pub fn name(&self) -> String {
         let hex: String = self.name.iter().map(|byte| format!("{byte:02x}")).collect();

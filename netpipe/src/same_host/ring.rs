@@ -27,6 +27,9 @@ const DOZES: u32 = 2;
 const HOW: u32 = 3;
 /// How many bytes of room a writer sleeps for.
 pub const ROOM: usize = 68;
+/// Where the ring takes a pipe over, in the writer's memory: the payload bytes that go before it, the lower half first. (Where a
+/// connection keeps its order, its last frame says so.)
+pub const FROM: [usize; 2] = [72, 76];
 /// The ring, in the writer's memory.
 pub const BYTES: usize = 4096;
 /// The size of a reader's memory.
@@ -178,8 +181,22 @@ impl Producer {
         Ok(done)
     }
 
+    /// Says that so many payload bytes of the pipe go before the ring's: before the other end sees the memory.
+    pub fn begin_at(&mut self, from: u64) {
+        let halves = [from as u32, (from >> 32) as u32];
+        FROM.into_iter().zip(halves).for_each(|(at, half)| self.0.ours.store(at, half));
+    }
+
+    /// The bytes of the ring.
+    pub fn size(&self) -> usize {
+        self.0.size as usize
+    }
+
     /// The bytes that there is room for.
-    fn room(&mut self) -> Result<usize> {
+    ///
+    /// # Errors
+    /// As [`put`](Producer::put).
+    pub fn room(&mut self) -> Result<usize> {
         let side = &mut self.0;
         let taken = side.theirs.load(COUNT);
         // What is written from here on is not seen by who has not taken what was there.
@@ -216,8 +233,31 @@ impl Producer {
         Ok(())
     }
 
+    /// As [`sleep`](Producer::sleep), for exactly so much room: all of the ring at most.
+    pub fn sleep_for(&mut self, room: usize) {
+        self.want_room(room);
+        self.0.sleep(ASLEEP);
+    }
+
+    /// Waits for a moment for exactly so much room: all of the ring at most.
+    ///
+    /// # Errors
+    /// As [`put`](Producer::put).
+    pub fn doze_for(&mut self, room: usize, limit: Duration) -> Result<()> {
+        self.want_room(room);
+        self.0.sleep(DOZES);
+        if self.room()? < room.min(self.size()) {
+            self.0.doze(limit);
+        }
+        Ok(())
+    }
+
     fn want(&mut self, wanted: usize) {
-        let wanted = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, self.0.size / 2);
+        self.want_room(wanted.min(self.size() / 2));
+    }
+
+    fn want_room(&mut self, room: usize) {
+        let wanted = u32::try_from(room).unwrap_or(u32::MAX).clamp(1, self.0.size);
         self.0.ours.store(ROOM, wanted);
         fence(Ordering::Release);
     }
@@ -284,11 +324,30 @@ impl Consumer {
         Ok((had + more) as usize)
     }
 
+    /// How many payload bytes of the pipe go before the ring's, as the writer said.
+    pub fn begins_at(&self) -> u64 {
+        let [low, high] = FROM.map(|at| u64::from(self.0.theirs.load(at)));
+        low | high << 32
+    }
+
+    /// The next byte, which stays there; `None`: there is none.
+    ///
+    /// # Errors
+    /// As [`take`](Consumer::take).
+    pub fn first(&mut self) -> Result<Option<u8>> {
+        if self.there()? == 0 {
+            return Ok(None);
+        }
+        let (at, mut byte) = (self.0.split(self.0.count, 1).0, [0]);
+        self.0.theirs.take(BYTES + at, &mut byte);
+        Ok(Some(byte[0]))
+    }
+
     /// Wakes the writer, for what was taken; true: it is to be rung.
     pub fn wake(&mut self) -> bool {
         let room = self.0.size - self.0.known.wrapping_sub(self.0.count);
-        // An honest writer never sleeps for more than half of it.
-        let most = self.0.size / 2;
+        // More than all of it there cannot be.
+        let most = self.0.size;
         self.0.wake(|theirs| room >= theirs.load(ROOM).min(most))
     }
 

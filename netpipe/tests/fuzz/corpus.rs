@@ -142,6 +142,13 @@ fn write() {
         "valid-turns",
         &[&many(&[(0, 100), (3, 60), (5, 0), (1, 1), (2, 9), (4, 0), (3, 4000), (0, 131_172)])],
     );
+    let end = |total| bare(Message::End(total).to_bytes());
+    store("inlet", "valid-plain", &[&[200], &data(b"payload", false), &data(b"more", false), &end(11)]);
+    store("inlet", "valid-in-pieces", &[&[6], &data(b"payload", false), &end(7)]);
+    store("inlet", "broken-total", &[&[200], &data(b"payload", false), &end(8)]);
+    store("inlet", "broken-cut-off", &[&[200], &data(b"payload", false)]);
+    store("inlet", "broken-taken", &[&[200], &bare(Message::Taken(0).to_bytes())]);
+    store("inlet", "broken-discard", &[&[200], &bare(Message::Discard(Reason::new(5, "no")).to_bytes())]);
     store("ring-reader", "broken-too-much", &[&many(&[(0, 131_073), (3, 1)])]);
     store("ring-reader", "broken-taken-back", &[&many(&[(0, 100), (3, 60), (0, 59), (3, 1)])]);
     store("ring-reader", "broken-rings", &[&many(&[(5, 0); 1001])]);

@@ -8,6 +8,7 @@ use netpipe::descriptor::{Location, SCHEMES};
 use netpipe::frame::{Crc, HEADER};
 use netpipe::hello::FEATURE_SAME_HOST;
 use netpipe::lossy;
+use netpipe::passage::{Inlet, Look};
 use netpipe::pipe::{Incoming, Next};
 use netpipe::same_host::{Consumer, Producer, ring};
 use netpipe::{
@@ -29,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("incoming", incoming),
     ("lossy", lossy_frame),
     ("register", register),
+    ("inlet", inlet),
     ("ring-reader", ring_reader),
     ("ring-writer", ring_writer),
 ];
@@ -214,6 +216,41 @@ fn descriptor(data: &[u8]) -> bool {
         assert_eq!(Endpoint::parse(&at.to_string(), None), Ok(at), "shown as another than is dialled");
     }
     named
+}
+
+/// A selecting byte, then what a writer puts into the memory through which the rest of its pipe comes. Then it is gone.
+fn inlet(data: &[u8]) -> bool {
+    let Some((&choice, stream)) = data.split_first() else { return false };
+    let piece = 1 + usize::from(choice);
+    let (ours, readers) = ring::make(Role::Reader, RING).unwrap();
+    let (memory, writers) = ring::make(Role::Writer, RING).unwrap();
+    let mut producer = Producer::new(memory, readers, RING).unwrap();
+    let consumer = Consumer::new(ours, writers, RING).unwrap();
+    let (socket, _) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut inlet = Inlet::new(consumer, socket.into(), 0, Incoming::new(u32::MAX, false));
+    let (mut bytes, mut read) = ([0; 300], 0);
+    for part in stream.chunks(piece) {
+        assert_eq!(producer.put([part, &[]]).unwrap(), part.len());
+        let look = loop {
+            match inlet.look(false) {
+                Look::Ready => read += inlet.read(&mut bytes[..piece]),
+                look => break look,
+            }
+        };
+        if matches!(look, Look::Broken(_)) {
+            assert_eq!(inlet.look(false), look, "another end than the first");
+            assert_eq!(inlet.read(&mut bytes), 0);
+            return false;
+        }
+    }
+    assert!(read <= stream.len());
+    match inlet.look(true) {
+        Look::End => true,
+        look => {
+            assert!(matches!(look, Look::Broken(_)), "{look:?} though its writer is gone");
+            false
+        }
+    }
 }
 
 /// The least ring that there is.

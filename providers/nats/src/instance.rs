@@ -125,11 +125,12 @@ impl Instance for Pipes {
         let name = Named { reader: subject("reader"), writers: subject("writers"), key: key.clone() };
         Ok(match plan.role {
             Role::Reader => {
-                let end = ReaderEnd::new(timing, plan.window, plan.writers, plan.digest);
+                let end = ReaderEnd::new(timing, plan.window, plan.writers, plan.digest)
+                    .with_same_host(self.config.same_host.clone());
                 Box::new(Reader::new(open(id, name, commands, end, &caller)?, caller))
             }
             Role::Writer => {
-                let end = WriterEnd::new(timing, plan.digest);
+                let end = WriterEnd::new(timing, plan.digest).with_same_host(self.config.same_host.clone());
                 Box::new(Writer::new(open(id, name, commands, end, &caller)?, caller))
             }
         })

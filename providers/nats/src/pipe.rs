@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 use vfs_core::{Code, Result};
-use zvfs_net::awaited::Awaited;
+use zvfs_net::awaited::{Awaited, Beside, Watch};
 use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
@@ -81,11 +81,18 @@ impl<E: End> Pipe<E> {
         wanted: impl Fn(&E) -> WaitedFor,
         mut ready: impl FnMut(&mut E) -> Option<T>,
     ) -> Result<T> {
-        self.end.wait_until(caller, doing, wanted, |end| {
+        let attempt = |end: &mut E| {
             let attempt = ready(end);
-            self.call();
+            if !end.is_quiet() {
+                self.call();
+            }
             attempt
-        })
+        };
+        let beside = Beside {
+            moment: |end: &mut E| end.moment().map(|moment| || moment.pass()),
+            sleep: |end: &mut E, watch: &mut Watch<'_>| end.sleep(watch),
+        };
+        self.end.wait_beside(caller, doing, wanted, attempt, beside)
     }
 
     /// Has the service look at the end.

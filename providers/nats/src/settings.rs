@@ -2,6 +2,7 @@
 
 use crate::names::is_prefix;
 use netpipe::provider::{self, WINDOW, endpoint};
+use netpipe::same_host::SameHost;
 use netpipe::{Endpoint, NATS_PORT};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -70,6 +71,7 @@ pub fn schema() -> Vec<Setting> {
             .default_value("1m"),
     ]);
     schema.extend(provider::settings());
+    schema.extend(provider::same_host_settings());
     schema.push(zvfs_runtime::threads());
     schema
 }
@@ -100,6 +102,8 @@ pub struct Config {
     pub window: u32,
     /// For opens that give none.
     pub job: Option<String>,
+    /// Where ends on one host meet.
+    pub same_host: Option<SameHost>,
     /// What the runtime is made of.
     pub settings: Settings,
 }
@@ -156,6 +160,7 @@ impl Config {
             peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(30)),
             window: provider::window(settings).unwrap_or(1 << 20),
             job: settings.text("job").map(str::to_owned),
+            same_host: provider::same_host(settings)?,
             settings: settings.clone(),
         })
     }

@@ -31,9 +31,12 @@ impl Writer {
 
     /// Waits until everything written was taken, END too if it was said.
     fn wait_until_taken(&self, doing: &str, to_the_end: bool) -> Result<()> {
-        let outcome = self.pipe.wait_until(&self.caller, doing, wanted, |end| match end.outcome() {
-            Some(outcome) => Some(Some(outcome.clone())),
-            None => (!to_the_end && end.is_taken()).then_some(None),
+        let outcome = self.pipe.wait_until(&self.caller, doing, wanted, |end| {
+            end.look();
+            match end.outcome() {
+                Some(outcome) => Some(Some(outcome.clone())),
+                None => (!to_the_end && end.is_taken()).then_some(None),
+            }
         })?;
         match outcome {
             None | Some(Outcome::Done) => Ok(()),
@@ -58,12 +61,15 @@ impl File for Writer {
             return Ok(0);
         }
         self.caller.context.status()?;
-        self.pipe.wait_until(&self.caller, "write", wanted, |end| match end.outcome() {
-            Some(outcome) => Some(Err(self.error("write", outcome))),
-            None if end.is_finished() => {
-                Some(Err(Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown)))
+        self.pipe.wait_until(&self.caller, "write", wanted, |end| {
+            end.look();
+            match end.outcome() {
+                Some(outcome) => Some(Err(self.error("write", outcome))),
+                None if end.is_finished() => Some(Err(
+                    Failure::new(Code::EBADF, "finished already").error("write", &self.caller.shown)
+                )),
+                None => end.write(buf).map(Ok),
             }
-            None => end.write(buf).map(Ok),
         })?
     }
 

@@ -38,6 +38,19 @@ fn pipes_whose_names_are_not_kept_pass_the_netpipe_suite() {
     suite(loaded, || Some(vec![NatsServer::with("")?]), "names = \"best-effort\"");
 }
 
+/// What the writer sends goes through memory, from its first frames on.
+const TOGETHER: &str = "same-host-after = 0";
+
+#[test]
+fn pipes_through_memory_pass_the_netpipe_suite() {
+    suite(loaded, || Some(vec![NatsServer::debian()?]), TOGETHER);
+}
+
+#[test]
+fn pipes_of_a_process_through_memory_pass_the_netpipe_suite() {
+    suite(loaded_in_a_process, || Some(vec![NatsServer::debian()?]), TOGETHER);
+}
+
 #[test]
 fn pipes_of_a_process_pass_the_netpipe_suite() {
     suite(loaded_in_a_process, || Some(vec![NatsServer::debian()?]), "");

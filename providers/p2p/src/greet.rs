@@ -105,13 +105,9 @@ impl Caller {
     /// Joins a reader, or says why not.
     fn join(&mut self, end: &mut ReaderEnd, from: PublicKey) -> Result<(u64, Arc<Notify>), Reason> {
         end.admits(from)?;
-        let local = Local {
-            features: end.digest().map_or(0, |algorithm| algorithm.feature()),
-            window: Some(end.window()),
-            ..Local::default()
-        };
+        let local = Local { features: end.features(), window: Some(end.window()), ..Local::default() };
         match self.handshake.accept(local, None) {
-            Ok(Progress::Done(established)) => Ok(end.join(&established)),
+            Ok(Progress::Done(established)) => Ok(end.join(established)),
             Ok(_) => Err(Reason::new(code::EPROTO, "the handshake is out of turn")),
             Err(error) => {
                 // The refusal is the caller's to make, as any other.

@@ -1,13 +1,16 @@
 //! One writer's stream at the reader.
 
-use crate::side::{Wish, of_protocol};
+use crate::side::{Wish, of_protocol, of_reason};
 use bytes::{Buf, BufMut, BytesMut};
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::ATOMIC;
 use netpipe::handshake::Established;
+use netpipe::passage::{Arrival, Look, Moment};
 use netpipe::pipe::{Incoming, Next, REPORT_DELAY, Report};
+use netpipe::same_host::{SameHost, Step, Way};
 use netpipe::{Message, Reason};
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -30,6 +33,12 @@ pub struct Inflow {
     queue: VecDeque<BytesMut>,
     /// The owner has taken a part of the front.
     within: bool,
+    /// The way to the writer's memory, if the two are on one host.
+    arrival: Arrival,
+    /// Something lies there.
+    lies_ready: bool,
+    /// The stream ended, and the writer's last word may be in memory: why it is broken if there is none.
+    left_for: Option<Failure>,
     /// How it came to its end, once it has: what follows the queue.
     ending: Option<Ending>,
     /// Something of the writer's came.
@@ -65,7 +74,8 @@ pub enum Flow {
 
 impl Inflow {
     /// Lets a writer in, whose stream begins as the two have agreed.
-    pub fn new(id: u64, window: u32, established: &Established) -> Inflow {
+    pub fn new(id: u64, window: u32, established: Established, at: Option<SameHost>) -> Inflow {
+        let way = at.zip(established.meeting).map(|(at, meeting)| Way { at, meeting });
         let digest = Algorithm::of(established.features).map(Digest::new);
         Inflow {
             id,
@@ -76,6 +86,9 @@ impl Inflow {
             arriving: BytesMut::new(),
             queue: VecDeque::new(),
             within: false,
+            arrival: Arrival::new(way),
+            lies_ready: false,
+            left_for: None,
             ending: None,
             has_spoken: false,
             withdrawn: false,
@@ -88,6 +101,10 @@ impl Inflow {
     /// Takes bytes of the writer's.
     pub fn hear(&mut self, mut bytes: &[u8]) {
         self.has_spoken |= !bytes.is_empty();
+        if self.arrival.is_through() && !bytes.is_empty() && !self.over {
+            let error = netpipe::Error::Protocol("a frame beside the memory where the two met".into());
+            return self.broken(&error);
+        }
         while self.ending.is_none() && !self.over {
             match self.incoming.next() {
                 Ok(Next::End) => self.ending = Some(Ending::End),
@@ -95,8 +112,15 @@ impl Inflow {
                 Ok(_) if bytes.is_empty() => return,
                 // A broken rule is what is next.
                 Ok(Next::Control(_)) => drop(self.incoming.control(&mut bytes)),
-                // Never: meetings are not in use here, and a step to one is out of turn.
-                Ok(Next::Meeting(_)) => self.incoming.followed(),
+                Ok(Next::Meeting(Step::Waits)) => {
+                    self.arrival.go();
+                    self.incoming.followed();
+                }
+                // The memory itself says where it begins.
+                Ok(Next::Meeting(Step::Leaves)) => {
+                    let error = netpipe::Error::Protocol("a step to a meeting out of turn".into());
+                    self.broken(&error);
+                }
                 Ok(Next::Payload(left)) => {
                     let (payload, rest) = bytes.split_at(left.min(bytes.len()));
                     self.incoming.payload(payload);
@@ -117,7 +141,53 @@ impl Inflow {
         }
         self.withdrawn |= !self.has_spoken && failure.is_none();
         let left = || Failure::new(Code::ECONNRESET, "the writer left the pipe without END");
-        self.ending = Some(Ending::Broken(failure.unwrap_or_else(left)));
+        let failure = failure.unwrap_or_else(left);
+        match self.arrival.is_under_way() {
+            true => self.left_for = Some(failure),
+            false => self.ending = Some(Ending::Broken(failure)),
+        }
+    }
+
+    /// For its file, before it looks at anything else: whether the writer has left the stream, and what is in its memory.
+    pub fn look(&mut self) {
+        self.lies_ready = false;
+        if self.over || !self.queue.is_empty() {
+            return;
+        }
+        let (received, taken) = (self.incoming.received(), self.report.taken());
+        let incoming = &mut self.incoming;
+        let gone_on =
+            self.arrival.go_on(received, taken, || std::mem::replace(incoming, Incoming::new(0, false)));
+        if let Err(why) = gone_on {
+            self.ending.get_or_insert(Ending::Broken(of_reason(&why)));
+        }
+        let left = self.left_for.is_some();
+        match self.arrival.inlet().map(|inlet| inlet.look(left)) {
+            Some(Look::Ready) => self.lies_ready = true,
+            Some(Look::End) => drop(self.ending.get_or_insert(Ending::End)),
+            Some(Look::Broken(why)) => drop(self.ending.get_or_insert(Ending::Broken(of_reason(&why)))),
+            Some(Look::Nothing) => {}
+            // What it sent before it left the stream has not come; or it has not left that.
+            None if self.arrival.from().is_none_or(|from| received < from) => {
+                if let Some(failure) = self.left_for.take() {
+                    self.ending.get_or_insert(Ending::Broken(failure));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A moment's wait for its memory.
+    pub fn moment(&self) -> Option<Moment> {
+        self.arrival.moment()
+    }
+
+    /// Asks to be woken by what `watch` is given.
+    pub fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        match self.over {
+            true => self.arrival.hush(),
+            false => self.arrival.sleep(watch),
+        }
     }
 
     /// Whether its writer did not come after all.
@@ -147,6 +217,11 @@ impl Inflow {
                 self.queue.pop_front();
             }
         }
+        if let (true, Some(inlet)) = (self.lies_ready && count == 0, self.arrival.inlet()) {
+            count = inlet.read(buf);
+            self.look();
+            return count;
+        }
         if count > 0 && self.report.take(count as u64) {
             self.report();
         } else if count > 0 {
@@ -162,7 +237,7 @@ impl Inflow {
     /// What comes after the bytes that were read.
     pub fn flow(&self) -> Flow {
         match &self.ending {
-            _ if !self.queue.is_empty() => Flow::Nothing,
+            _ if self.is_ready() => Flow::Nothing,
             None => Flow::Nothing,
             Some(Ending::End) => Flow::End,
             Some(Ending::Broken(failure)) => Flow::Broken(failure.clone()),
@@ -171,12 +246,12 @@ impl Inflow {
 
     /// Whether something can be read.
     pub fn is_ready(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.lies_ready
     }
 
     /// Whether its owner is within a frame, which arrives whole.
     pub fn is_within_frame(&self) -> bool {
-        self.within
+        self.within || !self.over && self.arrival.is_within_frame()
     }
 
     /// Whether this side has said its last word.
@@ -201,7 +276,8 @@ impl Inflow {
     }
 
     /// The last word of a reader that closes.
-    pub fn closing_word(&self) -> Message {
+    pub fn closing_word(&mut self) -> Message {
+        self.look();
         match self.flow() {
             Flow::End => Message::Done,
             _ => Message::Closed(self.report.taken()),

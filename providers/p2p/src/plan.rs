@@ -4,7 +4,9 @@ use crate::peers::Parties;
 use crate::settings::{self, Config};
 use netpipe::descriptor::{Location, Naming};
 use netpipe::digest::Algorithm;
+use netpipe::hello::FEATURE_SAME_HOST;
 use netpipe::provider::{PipeRequest, window};
+use netpipe::same_host::SameHost;
 use netpipe::{BROKER_PORT, Name, Role};
 use vfs_core::{Code, Request, Result};
 
@@ -23,6 +25,8 @@ pub struct Plan {
     pub window: u32,
     /// How the whole pipe is digested, if the peer does so too.
     pub digest: Option<Algorithm>,
+    /// Where ends on one host meet.
+    pub same_host: Option<SameHost>,
 }
 
 impl Plan {
@@ -38,7 +42,12 @@ impl Plan {
             .map_err(|(code, text)| wanted.refusal(code, &text))?;
         let window = wanted.setting(window).unwrap_or(config.window);
         let PipeRequest { role, name, writers, digest, .. } = wanted;
-        Ok(Plan { role, name, others, writers, window, digest })
+        Ok(Plan { role, name, others, writers, window, digest, same_host: config.same_host.clone() })
+    }
+
+    /// What this side would have in use on a stream.
+    pub fn features(digest: Option<Algorithm>, same_host: Option<&SameHost>) -> u64 {
+        digest.map_or(0, Algorithm::feature) | same_host.map_or(0, |_| FEATURE_SAME_HOST)
     }
 }
 

@@ -8,7 +8,7 @@ use netpipe::Name;
 use std::sync::Arc;
 use std::time::Instant;
 use vfs_core::{Capabilities, Code, File, Result};
-use zvfs_net::awaited::Awaited;
+use zvfs_net::awaited::{Awaited, Beside, Watch};
 use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 use zvfs_runtime::Task;
@@ -26,8 +26,8 @@ pub struct Reader {
 impl Reader {
     /// A reader of a name. Where another one has it, every read says so.
     pub fn open(plan: Plan, node: Arc<Node>, caller: Caller) -> Result<Reader> {
-        let Plan { name, others, writers, window, digest, .. } = plan;
-        let end = ReaderEnd::new(others.clone(), window, writers, digest);
+        let Plan { name, others, writers, window, digest, same_host, .. } = plan;
+        let end = ReaderEnd::new(others.clone(), window, writers, digest).with_same_host(same_host);
         let cannot = |errno| Failure::system(errno).error("open", &caller.shown);
         let pipe = Arc::new(Awaited::new(end).map_err(cannot)?);
         if !node.names.claim(&name, &pipe) {
@@ -62,12 +62,15 @@ impl File for Reader {
             return Ok(0);
         }
         self.caller.context.status()?;
-        let flow = self.pipe.wait_until(&self.caller, "read", wanted, |end| {
-            match end.read(Instant::now(), buf) {
-                Flow::Nothing => None,
-                flow => Some(flow),
-            }
-        })?;
+        let ready = |end: &mut ReaderEnd| match end.read(Instant::now(), buf) {
+            Flow::Nothing => None,
+            flow => Some(flow),
+        };
+        let beside = Beside {
+            moment: |end: &mut ReaderEnd| end.moment().map(|moment| || moment.pass()),
+            sleep: |end: &mut ReaderEnd, watch: &mut Watch<'_>| end.sleep(watch),
+        };
+        let flow = self.pipe.wait_beside(&self.caller, "read", wanted, ready, beside)?;
         match flow {
             Flow::Bytes(count) => Ok(count),
             Flow::Broken(failure) => Err(failure.error("read", &self.caller.shown)),

@@ -2,12 +2,16 @@
 
 use crate::inflow::{Flow, Inflow};
 use crate::peers::Parties;
+use crate::plan::Plan;
 use crate::side::Wish;
 use crate::troubles::Troubles;
 use iroh::PublicKey;
 use netpipe::digest::Algorithm;
 use netpipe::handshake::Established;
+use netpipe::passage::Moment;
+use netpipe::same_host::SameHost;
 use netpipe::{Message, Reason, code};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -23,6 +27,8 @@ pub struct ReaderEnd {
     others: Parties,
     window: u32,
     digest: Option<Algorithm>,
+    /// Where writers on this host are met.
+    same_host: Option<SameHost>,
     /// How many writers come; `None`: any number.
     expected: Option<u32>,
     arrived: u32,
@@ -50,6 +56,7 @@ impl ReaderEnd {
             others,
             window,
             digest,
+            same_host: None,
             expected,
             arrived: 0,
             inflows: Vec::new(),
@@ -59,14 +66,20 @@ impl ReaderEnd {
         }
     }
 
+    /// Writers on this host are met there.
+    pub fn with_same_host(mut self, at: Option<SameHost>) -> ReaderEnd {
+        self.same_host = at;
+        self
+    }
+
     /// The most bytes that each writer may have on their way.
     pub fn window(&self) -> u32 {
         self.window
     }
 
-    /// How it digests.
-    pub fn digest(&self) -> Option<Algorithm> {
-        self.digest
+    /// What it would have in use on a writer's stream.
+    pub fn features(&self) -> u64 {
+        Plan::features(self.digest, self.same_host.as_ref())
     }
 
     /// Whether it has the pipe's name: until the end, a break or a close.
@@ -103,8 +116,8 @@ impl ReaderEnd {
     }
 
     /// Lets a writer in; returns what it is known by, and what is told whenever the file has changed it.
-    pub fn join(&mut self, established: &Established) -> (u64, Arc<Notify>) {
-        let inflow = Inflow::new(self.next_id, self.window, established);
+    pub fn join(&mut self, established: Established) -> (u64, Arc<Notify>) {
+        let inflow = Inflow::new(self.next_id, self.window, established, self.same_host.clone());
         let known = (inflow.id, inflow.news.clone());
         self.next_id += 1;
         self.arrived += 1;
@@ -120,7 +133,7 @@ impl ReaderEnd {
     /// Reads from one writer after the other, until one gives something.
     pub fn read(&mut self, now: Instant, buf: &mut [u8]) -> Flow {
         while self.is_open()
-            && let Some(at) = self.choose()
+            && let Some(at) = self.look_and_choose()
         {
             let count = self.inflows[at].read(now, buf);
             match self.inflows[at].flow() {
@@ -194,14 +207,32 @@ impl ReaderEnd {
         self.inflows.retain(|inflow| !inflow.is_settled());
     }
 
+    /// For its file, before a wait: a moment's wait for memory, without this end's lock; `None`: others are waited for.
+    pub fn moment(&self) -> Option<Moment> {
+        match &self.inflows[..] {
+            [inflow] if !inflow.is_over() => inflow.moment(),
+            _ => None,
+        }
+    }
+
+    /// Before a longer wait: it is to be woken by what `watch` is given, and answers that it will wake it. Look once more.
+    pub fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        self.inflows.iter_mut().for_each(|inflow| inflow.sleep(watch));
+    }
+
+    fn look_and_choose(&mut self) -> Option<usize> {
+        self.inflows.iter_mut().for_each(Inflow::look);
+        self.choose()
+    }
+
     /// Whose turn it is: of the writer whose frame was begun, for a frame arrives whole; else of the next that has something.
     fn choose(&mut self) -> Option<usize> {
         let count = self.inflows.len();
-        if let Some(at) = self.inflows.iter().position(Inflow::is_within_frame) {
-            return Some(at);
-        }
         let has_news =
             |inflow: &Inflow| !inflow.is_over() && (inflow.is_ready() || inflow.flow() != Flow::Nothing);
+        if let Some(at) = self.inflows.iter().position(Inflow::is_within_frame) {
+            return Some(at).filter(|at| has_news(&self.inflows[*at]));
+        }
         let at = (0..count).map(|step| (self.turn + step) % count).find(|at| has_news(&self.inflows[*at]))?;
         self.turn = at + 1;
         Some(at)

@@ -9,7 +9,6 @@ use crate::writer_end::{Outcome, WriterEnd};
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use iroh::PublicKey;
-use netpipe::digest::Algorithm;
 use netpipe::handshake::Established;
 use netpipe::{Handshake, Hello, Progress, Role, code};
 use std::sync::Arc;
@@ -31,11 +30,12 @@ pub async fn serve_writer(pipe: Arc<Awaited<WriterEnd>>, plan: Plan, node: Arc<N
     let side = Writing { pipe, news };
     match seek(&side, plan, node).await {
         Ok(Some(found)) => {
+            let Found { stream, established, rest } = found;
             side.pipe.tell(|end| {
-                end.meet(&found.established);
-                end.hear(&found.rest);
+                end.meet(established);
+                end.hear(&rest);
             });
-            drive(found.stream, &side).await;
+            drive(stream, &side).await;
         }
         Ok(None) => {}
         Err(failure) => side.pipe.tell(|end| end.over(Outcome::Failed(failure))),
@@ -121,7 +121,7 @@ fn note(pipe: &Awaited<WriterEnd>, peer: &str, trouble: Option<String>) {
 /// What a writer says first.
 fn hello(plan: &Plan) -> Hello {
     Hello {
-        features: plan.digest.map_or(0, Algorithm::feature),
+        features: Plan::features(plan.digest, plan.same_host.as_ref()),
         agent: Some(concat!("zvfs-p2p ", env!("CARGO_PKG_VERSION")).to_owned()),
         ..Hello::pipe(Role::Writer, plan.name.clone(), None)
     }

@@ -4,6 +4,7 @@ use crate::key;
 use crate::peers::Peers;
 use iroh::{RelayUrl, SecretKey};
 use netpipe::provider::{self, WINDOW};
+use netpipe::same_host::SameHost;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -56,6 +57,7 @@ pub fn schema() -> Vec<Setting> {
             .default_value("1m"),
     ];
     schema.extend(provider::settings());
+    schema.extend(provider::same_host_settings());
     schema.push(zvfs_runtime::threads());
     schema
 }
@@ -79,6 +81,8 @@ pub struct Config {
     pub window: u32,
     /// For opens that give none.
     pub job: Option<String>,
+    /// Where ends on one host meet.
+    pub same_host: Option<SameHost>,
     /// What the runtime is made of.
     pub settings: Settings,
 }
@@ -109,6 +113,7 @@ impl Config {
             peer_timeout: settings.duration("peer-timeout").unwrap_or(Duration::from_secs(15)),
             window: provider::window(settings).unwrap_or(1 << 20),
             job: settings.text("job").map(str::to_owned),
+            same_host: provider::same_host(settings)?,
             settings: settings.clone(),
         })
     }

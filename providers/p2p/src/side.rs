@@ -1,6 +1,7 @@
 //! One side of a pipe that has met the other, without IO: bytes of the stream go in and come out.
 
 use bytes::Bytes;
+use netpipe::Reason;
 use std::time::Instant;
 use tokio::sync::Notify;
 use vfs_core::Code;
@@ -30,6 +31,11 @@ pub trait Side: Send + Sync {
 
     /// Told whenever its file has changed it.
     fn news(&self) -> &Notify;
+}
+
+/// Why memory that both share is of no use any more.
+pub fn of_reason(why: &Reason) -> Failure {
+    Failure::new(Code::from_raw(why.errno().into()), why.to_string())
 }
 
 /// The other side broke the protocol, or refused.

@@ -46,9 +46,9 @@ impl World {
             },
         };
         let ways = (0..writers).map(|_| {
-            let mut writer = WriterEnd::new();
-            writer.meet(&established(Role::Reader));
-            let (id, _) = reader.join(&established(Role::Writer));
+            let mut writer = WriterEnd::new(None);
+            writer.meet(established(Role::Reader));
+            let (id, _) = reader.join(established(Role::Writer));
             Way { writer, id, there: VecDeque::new(), back: VecDeque::new() }
         });
         let ways = ways.collect();

@@ -6,7 +6,7 @@ use crate::seek::serve_writer;
 use crate::writer_end::{Outcome, WriterEnd};
 use std::sync::Arc;
 use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, Result};
-use zvfs_net::awaited::Awaited;
+use zvfs_net::awaited::{Awaited, Beside, Watch};
 use zvfs_net::caller::{Caller, WaitedFor};
 use zvfs_net::failure::Failure;
 
@@ -20,7 +20,7 @@ impl Writer {
     /// A writer whose reader is looked for from now on.
     pub fn open(plan: Plan, node: &Arc<Node>, caller: Caller) -> Result<Writer> {
         let cannot = |errno| Failure::system(errno).error("open", &caller.shown);
-        let pipe = Arc::new(Awaited::new(WriterEnd::new()).map_err(cannot)?);
+        let pipe = Arc::new(Awaited::new(WriterEnd::new(plan.same_host.clone())).map_err(cannot)?);
         node.tasks.spawn_living(serve_writer(pipe.clone(), plan, node.clone()));
         Ok(Writer { pipe, caller })
     }
@@ -34,9 +34,22 @@ impl Writer {
         }
     }
 
+    /// Waits until `ready` gives something, after a look at what memory tells.
+    fn wait_until<T>(&self, doing: &str, mut ready: impl FnMut(&mut WriterEnd) -> Option<T>) -> Result<T> {
+        let ready = |end: &mut WriterEnd| {
+            end.look();
+            ready(end)
+        };
+        let beside = Beside {
+            moment: |end: &mut WriterEnd| end.moment().map(|moment| || moment.pass()),
+            sleep: |end: &mut WriterEnd, watch: &mut Watch<'_>| end.sleep(watch),
+        };
+        self.pipe.wait_beside(&self.caller, doing, wanted, ready, beside)
+    }
+
     /// Waits until everything written was taken, END too if it was said.
     fn wait_until_taken(&self, doing: &str, to_the_end: bool) -> Result<()> {
-        let outcome = self.pipe.wait_until(&self.caller, doing, wanted, |end| match end.outcome() {
+        let outcome = self.wait_until(doing, |end| match end.outcome() {
             Some(outcome) => Some(Some(outcome.clone())),
             None => (!to_the_end && end.is_taken()).then_some(None),
         })?;
@@ -65,7 +78,7 @@ impl File for Writer {
             return Ok(0);
         }
         self.caller.context.status()?;
-        let written = self.pipe.wait_until(&self.caller, "write", wanted, |end| match end.outcome() {
+        let written = self.wait_until("write", |end| match end.outcome() {
             Some(outcome) => Some(Err(outcome.clone())),
             None if end.is_finished() => {
                 Some(Err(Outcome::Failed(Failure::new(Code::EBADF, "finished already"))))

@@ -1,13 +1,16 @@
 //! The writing end: it seeks its reader, sends as much as the reader's window allows, and brings its last word home.
 
-use crate::side::{Wish, of_protocol};
+use crate::side::{Wish, of_protocol, of_reason};
 use crate::troubles::Troubles;
 use bytes::{BufMut, BytesMut};
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::{ATOMIC, Header};
 use netpipe::handshake::Established;
+use netpipe::passage::{Moment, Outlet};
 use netpipe::pipe::Window;
+use netpipe::same_host::{Leaving, SameHost, Way};
 use netpipe::{Decoder, Message, Reason, Sender};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use vfs_core::Code;
@@ -38,6 +41,8 @@ pub struct WriterEnd {
     pub troubles: Troubles,
     /// A COMMIT failed: a close takes its END back.
     abandoned: bool,
+    /// Where readers on this host are met.
+    same_host: Option<SameHost>,
 }
 
 struct Met {
@@ -48,6 +53,10 @@ struct Met {
     out: BytesMut,
     /// They are still sent though the pipe is over: the last one says so.
     parting: bool,
+    /// The way to where the two meet on one host.
+    leaving: Leaving,
+    /// Everything goes through memory from here on.
+    outlet: Option<Outlet>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +67,7 @@ enum LastWord {
 
 impl WriterEnd {
     /// A writer without a reader.
-    pub fn new() -> WriterEnd {
+    pub fn new(same_host: Option<SameHost>) -> WriterEnd {
         WriterEnd {
             news: Arc::default(),
             met: None,
@@ -66,6 +75,7 @@ impl WriterEnd {
             outcome: None,
             troubles: Troubles::default(),
             abandoned: false,
+            same_host,
         }
     }
 
@@ -85,10 +95,10 @@ impl WriterEnd {
     }
 
     /// Whether the reader has taken all that was written.
-    pub fn is_taken(&self) -> bool {
-        match (&self.outcome, &self.met) {
+    pub fn is_taken(&mut self) -> bool {
+        match (&self.outcome, &mut self.met) {
             (Some(outcome), _) => *outcome == Outcome::Done,
-            (None, Some(met)) => met.window.taken() == met.window.sent(),
+            (None, Some(met)) => met.is_taken(),
             (None, None) => true,
         }
     }
@@ -96,6 +106,19 @@ impl WriterEnd {
     /// Takes bytes in; `None`: there is no reader yet, or no room.
     pub fn write(&mut self, bytes: &[u8]) -> Option<usize> {
         let met = self.met.as_mut()?;
+        if !met.leaving.is_over() && met.approach() {
+            self.news.notify_one();
+        }
+        if let Some(outlet) = &mut met.outlet {
+            let written = outlet.write(bytes, met.window.sent() - met.window.taken());
+            if let (Some(digest), Ok(Some(count))) = (&mut met.digest, &written) {
+                digest.update(&bytes[..*count]);
+            }
+            return written.unwrap_or_else(|why| {
+                self.over(Outcome::Failed(of_reason(&why)));
+                None
+            });
+        }
         let room = usize::try_from(met.window.room()).unwrap_or(usize::MAX);
         if room < bytes.len().min(ATOMIC) {
             return None;
@@ -116,7 +139,7 @@ impl WriterEnd {
         if self.last_word.is_none() {
             self.last_word = Some(LastWord::End);
             // A reader that has closed, but with everything, misses nothing.
-            let has_all = self.met.as_ref().is_some_and(|met| met.window.taken() == met.window.sent());
+            let has_all = self.met.as_mut().is_some_and(|met| met.is_taken());
             if self.outcome == Some(Outcome::Closed) && has_all {
                 self.outcome = Some(Outcome::Done);
             }
@@ -173,11 +196,20 @@ impl WriterEnd {
     }
 
     /// A reader lets this writer in.
-    pub fn meet(&mut self, established: &Established) {
+    pub fn meet(&mut self, established: Established) {
+        let way = self.same_host.clone().zip(established.meeting).map(|(at, meeting)| Way { at, meeting });
+        let leaving = way.map_or(Leaving::Over, Leaving::new);
         let window = Window::new(established.peer.window()).with_features(established.features);
         let digest = Algorithm::of(established.features).map(Digest::new);
-        let met =
-            Met { window, heard: Decoder::new(Sender::Reader), digest, out: BytesMut::new(), parting: false };
+        let met = Met {
+            window,
+            heard: Decoder::new(Sender::Reader),
+            digest,
+            out: BytesMut::new(),
+            parting: false,
+            leaving,
+            outlet: None,
+        };
         self.met = Some(Box::new(met));
         self.say_last();
     }
@@ -201,7 +233,8 @@ impl WriterEnd {
                     Ok(()) => match message {
                         Message::Done => self.over(Outcome::Done),
                         Message::Closed(total) => {
-                            let has_all = self.last_word == Some(LastWord::End) && total == met.window.sent();
+                            let has_ended = self.last_word == Some(LastWord::End);
+                            let has_all = has_ended && total == met.window.sent() && met.is_memory_taken();
                             self.over(if has_all { Outcome::Done } else { Outcome::Closed });
                         }
                         _ => {}
@@ -218,6 +251,36 @@ impl WriterEnd {
         self.over(Outcome::Failed(failure.unwrap_or_else(lost)));
     }
 
+    /// For its file, before it looks at anything else: what memory tells, where everything goes through that.
+    pub fn look(&mut self) {
+        let Some(met) = self.met.as_mut().filter(|_| self.outcome.is_none()) else { return };
+        let is_stream_taken = met.window.taken() == met.window.sent();
+        let Some(outlet) = &mut met.outlet else { return };
+        let done = match self.last_word == Some(LastWord::End) && is_stream_taken {
+            true => outlet.is_taken(),
+            false => Ok(false),
+        };
+        match done.and_then(|done| Ok((done, outlet.hear()?))) {
+            Ok((true, _)) => self.over(Outcome::Done),
+            Ok((false, true)) => {}
+            Ok((false, false)) => self.ended(None),
+            Err(why) => self.over(Outcome::Failed(of_reason(&why))),
+        }
+    }
+
+    /// For its file, before a wait: a moment's wait for memory, without this end's lock; `None`: others are waited for.
+    pub fn moment(&self) -> Option<Moment> {
+        let met = self.met.as_ref().filter(|met| met.window.taken() == met.window.sent())?;
+        met.outlet.as_ref()?.moment()
+    }
+
+    /// Before a longer wait: it is to be woken by what `watch` is given, and answers that it will wake it. Look once more.
+    pub fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
+        if let Some(outlet) = self.met.as_mut().and_then(|met| met.outlet.as_mut()) {
+            outlet.sleep(watch);
+        }
+    }
+
     /// What it wants now.
     pub fn wish(&mut self) -> Wish {
         let Some(met) = &mut self.met else { return Wish::End };
@@ -230,20 +293,25 @@ impl WriterEnd {
 
     fn say_last(&mut self) {
         if let (Some(met), Some(word)) = (&mut self.met, &self.last_word) {
-            let message = match word {
+            let words = match word {
                 LastWord::End => {
-                    if let Some(digest) = &met.digest {
-                        met.say(&Message::Digest(digest.value()));
-                    }
                     met.window.end();
-                    Message::End(met.window.sent())
+                    let written = met.outlet.as_ref().map_or(0, Outlet::written);
+                    let end = Message::End(met.window.sent() + written);
+                    met.digest.iter().map(|digest| Message::Digest(digest.value())).chain([end]).collect()
                 }
                 LastWord::Discard(reason) => {
                     met.parting = true;
-                    Message::Discard(reason.clone())
+                    vec![Message::Discard(reason.clone())]
                 }
             };
-            met.say(&message);
+            let said: Result<(), Reason> = match &mut met.outlet {
+                Some(outlet) => outlet.say(&words),
+                None => Ok(words.iter().for_each(|word| met.say(word))),
+            };
+            if let Err(why) = said {
+                self.over(Outcome::Failed(of_reason(&why)));
+            }
         }
         self.news.notify_one();
     }
@@ -260,6 +328,31 @@ impl WriterEnd {
 }
 
 impl Met {
+    /// Goes a step towards where the two meet; true: the reader is to be told. What was written before that still goes by the stream.
+    fn approach(&mut self) -> bool {
+        let (sent, taken) = (self.window.sent(), self.window.taken());
+        match self.leaving.go_on(sent, taken, |guest| Outlet::new(guest, sent)) {
+            None => false,
+            Some((_, Some(outlet))) => {
+                self.outlet = Some(outlet);
+                false
+            }
+            Some((step, None)) => {
+                self.say(&Message::Meeting(step));
+                true
+            }
+        }
+    }
+
+    fn is_taken(&mut self) -> bool {
+        self.window.taken() == self.window.sent() && self.is_memory_taken()
+    }
+
+    fn is_memory_taken(&mut self) -> bool {
+        // A reader that lies is found out by who looks.
+        self.outlet.as_mut().is_none_or(|outlet| outlet.is_taken() == Ok(true))
+    }
+
     fn say(&mut self, message: &Message) {
         self.out.put_slice(&message.to_bytes());
     }

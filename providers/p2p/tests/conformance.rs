@@ -26,32 +26,47 @@ fn alone() -> MutexGuard<'static, ()> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What the writer sends goes through memory, from its first frames on.
+const TOGETHER: &str = ", same-host-after = 0";
+
 #[test]
 fn pipes_pass_the_netpipe_suite() {
-    suite(|_| load_built("p2p"));
+    suite(|_| load_built("p2p"), "");
 }
 
 #[test]
 fn pipes_of_this_crate_pass_the_netpipe_suite() {
-    suite(|_| Ok(Box::new(P2p)));
+    suite(|_| Ok(Box::new(P2p)), "");
+}
+
+#[test]
+fn pipes_through_memory_pass_the_netpipe_suite() {
+    suite(|_| load_built("p2p"), TOGETHER);
+}
+
+#[test]
+fn pipes_of_a_process_pass_the_netpipe_suite() {
+    suite(loaded_in_a_process, "");
+}
+
+#[test]
+fn pipes_of_a_process_through_memory_pass_the_netpipe_suite() {
+    suite(loaded_in_a_process, TOGETHER);
 }
 
 /// With what docs/operators.md says that it needs.
-#[test]
-fn pipes_of_a_process_pass_the_netpipe_suite() {
-    suite(|keys| {
-        let walls = Walls { udp: true, read: vec![keys.to_owned()], ..Walls::default() };
-        load_in_process("p2p", provider_process(), &walls)
-    });
+fn loaded_in_a_process(keys: &Path) -> io::Result<Box<dyn Provider>> {
+    let walls = Walls { udp: true, read: vec![keys.to_owned()], ..Walls::default() };
+    load_in_process("p2p", provider_process(), &walls)
 }
 
-fn suite(provider: fn(&Path) -> io::Result<Box<dyn Provider>>) {
+fn suite(provider: fn(&Path) -> io::Result<Box<dyn Provider>>, more: &'static str) {
     let _alone = alone();
     let (circle, next) = (Circle::new(PEERS), AtomicUsize::new(0));
     let host = move || {
         let at = next.fetch_add(1, Ordering::Relaxed) % usize::from(PEERS);
-        let text =
-            format!("[provider.p2p]\nsettings = {{ {} }}\n[alias]\nnetpipe = \"p2p\"\n", circle.settings(at));
+        let settings = circle.settings(at);
+        let text = format!("[provider.p2p]\nsettings = {{ {settings}{more} }}\n[alias]\nnetpipe = \"p2p\"\n");
         let registry = Registry::new(Configuration::parse(&text)?);
         registry.register(provider(&circle.folder())?)?;
         Ok(registry)

@@ -1,14 +1,13 @@
 //! One writer's stream, on the reader's own thread: payload straight into the caller's buffer.
 
 use crate::failure::{lost, of_protocol, silent};
-use crate::link::Received;
+use crate::link::{Received, Shared};
 use crate::upstream::Upstream;
-use crate::way::Arriving;
 use netpipe::digest::Digest;
 use netpipe::frame::HEADER;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::pipe::{Incoming, Next};
-use netpipe::same_host::Step;
+use netpipe::same_host::{Arriving, Step};
 use netpipe::{Error, Message};
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -124,8 +123,12 @@ impl Inflow {
                 let arriving = self.arriving.get_mut().take().filter(|_| self.at == self.end);
                 let (way, arriving) =
                     self.upstream.way.as_ref().zip(arriving).ok_or_else(|| lost(Errno::PROTO))?;
-                let shared = arriving.join(way, self.upstream.link.connection()).map_err(lost)?;
-                self.upstream.link.share(shared);
+                // It has shown what it brings before it said so.
+                let Ok(Some(theirs)) = arriving.look(way) else { return Err(lost(Errno::PROTO)) };
+                let connection = self.upstream.link.connection();
+                self.upstream
+                    .link
+                    .share(Box::new(Shared::with_host(arriving, theirs, connection).map_err(lost)?));
                 (self.moved, self.drained) = (true, false);
             }
         }

@@ -14,7 +14,6 @@
 //! | `pipe`, `upstream`, `outgoing`, `queue` | what files and the service thread share |
 //! | `service`, `reactor` | the service thread |
 //! | `tls`, `certificate`, `link` | TLS; why there is no trust; a connection |
-//! | `way` | how two ends on one host come to meet |
 //! | `failure` | why a pipe cannot go on |
 
 mod certificate;
@@ -34,7 +33,6 @@ mod settings;
 mod splice;
 mod tls;
 mod upstream;
-mod way;
 mod writer;
 
 pub use provider::Tcp;

@@ -5,11 +5,11 @@
 
 use crate::failure::{Outcome, lost, of_protocol, silent};
 use crate::link::{Link, Received, Shared};
-use crate::way::{Leaving, Way};
 use netpipe::digest::{Algorithm, Digest};
 use netpipe::frame::ATOMIC;
 use netpipe::pairing::LastWord;
 use netpipe::pipe::Window;
+use netpipe::same_host::{Guest, Leaving, Way};
 use netpipe::{Decoder, Error, Message, Reason, Sender};
 use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
@@ -104,14 +104,15 @@ impl Outgoing {
     /// The file's, between two frames: goes a step towards where the two meet, if the pipe has carried enough for that to pay.
     #[inline]
     pub fn approach(&self, rest: &mut Rest) {
-        if !matches!(rest.leaving, Leaving::Over) {
+        if !rest.leaving.is_over() {
             self.go_on(rest);
         }
     }
 
     fn go_on(&self, rest: &mut Rest) {
         let (sent, taken) = (self.window.sent(), self.window.taken());
-        if let Some((step, shared)) = rest.leaving.go_on(sent, taken, self.link.connection()) {
+        let greet = |guest: Guest<'_>| Shared::with_guest(guest, self.link.connection()).map(Box::new);
+        if let Some((step, shared)) = rest.leaving.go_on(sent, taken, greet) {
             Message::Meeting(step).append_to(&mut rest.bytes);
             rest.turn = shared.map(|shared| (rest.bytes.len(), shared));
         }

@@ -3,7 +3,7 @@
 use crate::tls::Tls;
 use netpipe::hello::FEATURE_SAME_HOST;
 use netpipe::provider::{self, WINDOW, endpoint};
-use netpipe::same_host::Place;
+use netpipe::same_host::{Place, SameHost};
 use netpipe::{BROKER_PORT, BrokerAt, Endpoint, Secret};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,9 +11,6 @@ use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
 
 /// Where none is set: at first, and the most that it grows to.
 const WINDOW_GROWS: Windows = Windows { first: netpipe::hello::WINDOW_DEFAULT, most: 16 << 20 };
-/// Where none is set. To meet and to touch a new ring takes one to four milliseconds on a busy machine, and a pipe is to have taken several
-/// times that; so one that ends soon after has lost little.
-const SAME_HOST_AFTER: u64 = 16 << 20;
 /// In nanoseconds: a shorter one would take a busy machine for a dead one.
 const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
 /// In nanoseconds, and for the same reason: a peer gives a sign of life four times as often.
@@ -24,6 +21,7 @@ pub fn schema() -> Vec<Setting> {
     let both = Scope::OPERATOR | Scope::OPEN;
     let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
     let [digest, writers, node, job] = provider::settings();
+    let [same_host, same_host_after] = provider::same_host_settings();
     vec![
         text("broker", "host[:port] of the broker for descriptors that name none; port 9713 by default")
             .scope(both),
@@ -102,18 +100,8 @@ pub fn schema() -> Vec<Setting> {
             "a new reader takes over a name from a reader that does not answer the broker",
         )
         .default_value("false"),
-        text(
-            "same-host",
-            "on, or a folder that both ends can write: where ends on one host meet, to go on through shared memory; off: they do not",
-        )
-        .default_value("on"),
-        Setting::new(
-            "same-host-after",
-            SettingKind::Size,
-            "bytes that a pipe carries, each write counting as 16k at least, before its writer goes to where the ends on one host meet",
-        )
-        .default_value("16m")
-        .range(0..),
+        same_host,
+        same_host_after,
         Setting::new("insecure", SettingKind::Boolean, "talk to other machines even without a secret")
             .default_value("false"),
     ]
@@ -180,9 +168,7 @@ pub struct Config {
     /// Readers take the names of those that are gone.
     pub takeover: bool,
     /// Where ends on one host meet.
-    pub same_host: Option<Place>,
-    /// What a pipe carries before they do, in bytes.
-    pub same_host_after: u64,
+    pub same_host: Option<SameHost>,
     /// Other machines are served without a secret.
     pub insecure: bool,
 }
@@ -230,8 +216,7 @@ impl Config {
             silence: settings.duration("silence-timeout"),
             tls: Tls::new(settings)?,
             takeover: settings.boolean("takeover"),
-            same_host: same_host(settings)?,
-            same_host_after: settings.size("same-host-after").unwrap_or(SAME_HOST_AFTER),
+            same_host: provider::same_host(settings)?,
             insecure: settings.boolean("insecure"),
         })
     }
@@ -239,7 +224,7 @@ impl Config {
     /// The feature of a connection whose ends may meet on this host. Whoever is on another one has other abstract names, and so has a
     /// container with an address of its own; a folder may be shared with that.
     pub fn meets(&self, may_be_here: bool) -> u64 {
-        match &self.same_host {
+        match self.same_host.as_ref().map(|at| &at.place) {
             Some(Place::Folder(_)) => FEATURE_SAME_HOST,
             Some(Place::Abstract) if may_be_here => FEATURE_SAME_HOST,
             _ => 0,
@@ -259,18 +244,6 @@ pub fn broker(settings: &Settings) -> Result<Option<Endpoint>> {
 fn listen(text: &str) -> Result<SocketAddr> {
     let endpoint = endpoint("listen", text, 0)?;
     endpoint.literal().ok_or_else(|| invalid("listen", "an address of this machine, not a name"))
-}
-
-/// Where ends on one host meet.
-fn same_host(settings: &Settings) -> Result<Option<Place>> {
-    match settings.text("same-host") {
-        Some("off") => Ok(None),
-        None | Some("on") => Ok(Some(Place::Abstract)),
-        Some(folder) if folder.starts_with('/') && folder.len() <= Place::FOLDER_MAX => {
-            Ok(Some(Place::Folder(folder.into())))
-        }
-        Some(_) => Err(invalid("same-host", "on, off, or a folder's whole path of at most 64 bytes")),
-    }
 }
 
 /// The window that these settings give; the schema bounds it. One that is given does not grow.

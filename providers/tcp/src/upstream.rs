@@ -2,10 +2,10 @@
 
 use crate::link::Link;
 use crate::settings::Windows;
-use crate::way::Way;
 use netpipe::Message;
 use netpipe::digest::Algorithm;
 use netpipe::pipe::REPORT_BYTES;
+use netpipe::same_host::Way;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -36,6 +36,11 @@ impl House {
         House { reading: registry(&settings), writing: registry(&settings) }
     }
 
+    pub fn at_address(server: &str, settings: &str) -> House {
+        let settings = format!("servers = [{server:?}], {settings}");
+        House { reading: registry(&settings), writing: registry(&settings) }
+    }
+
     pub fn reader(&self, name: &str) -> OpenFile {
         self.reading.open(&format!("nats:{name}"), &OpenOptions::new(OpenFlags::READ)).unwrap()
     }

@@ -3,6 +3,7 @@
 use crate::common::*;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,30 +13,34 @@ use zvfs_engines::NatsServer;
 use zvfs_test_support::{built, command};
 
 /// The command, with an end of a pipe. Killed when it is dropped.
-struct Copy {
+pub struct Copy {
     child: Child,
     folder: TempDir,
 }
 
 impl Copy {
-    /// Reads a pipe into a file, or (`to`) writes zeros into it for ever.
-    fn start(server: &NatsServer, settings: &str, pipe: &str, is_reader: bool) -> Copy {
+    /// Reads a pipe into a file, or writes zeros into it for ever.
+    pub fn start(server: &NatsServer, settings: &str, pipe: &str, is_reader: bool) -> Copy {
+        Copy::by(Command::new(command()), &server.address(), settings, pipe, is_reader)
+    }
+
+    /// The same by a command to which only arguments are to be added.
+    pub fn by(mut copy: Command, server: &str, settings: &str, pipe: &str, is_reader: bool) -> Copy {
         let folder = TempDir::new().unwrap();
         let config = folder.path().join("zvfs.toml");
         let text = format!(
-            "provider-path = [{:?}]\n[provider.file]\n[provider.nats]\nsettings = {{ servers = [{:?}], {settings} }}\n",
-            built(),
-            server.address()
+            "provider-path = [{:?}]\n[provider.file]\n[provider.nats]\nsettings = {{ servers = [{server:?}], {settings} }}\n",
+            built()
         );
         fs::write(&config, text).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         let place = format!("file:{}", folder.path().join("copy").display());
         let (from, to) = if is_reader { (pipe, place.as_str()) } else { ("file:/dev/zero", pipe) };
-        let mut copy = Command::new(command());
         copy.arg("--config").arg(&config).args(["cp", from, to]).stdin(Stdio::null());
         Copy { child: copy.spawn().unwrap(), folder }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -53,6 +58,9 @@ impl Drop for Copy {
 }
 
 const SOON: &str = "peer-timeout = \"2s\"";
+/// Payload by the server, and through memory.
+pub const WAYS: [&str; 2] =
+    ["peer-timeout = \"2s\", same-host = \"off\"", "peer-timeout = \"2s\", same-host-after = 0"];
 
 #[test]
 fn a_reader_that_is_killed_is_lost_to_its_writer() {

@@ -5,6 +5,7 @@ mod common;
 mod ends;
 mod permissions;
 mod pipes;
+mod same_host;
 mod secrets;
 mod servers;
 mod stops;

@@ -8,3 +8,4 @@ mod hostile;
 mod names;
 mod peers;
 mod relay;
+mod same_host;

@@ -2,12 +2,11 @@
 //! and shows when the other end is gone.
 
 use super::Received;
-use netpipe::same_host::{Consumer, Producer, Ring};
+use netpipe::same_host::{Arriving, Bell, Consumer, Guest, Heard, Producer, Ring};
 use parking_lot::Mutex;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{self, RecvFlags, SendFlags, Shutdown};
+use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 use vfs_core::Spin;
@@ -16,13 +15,15 @@ use vfs_core::Spin;
 /// mostly: to be told of an earlier moment costs a virtual machine more than all the rest of such a wait.
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// What is sent to wake the other end; nobody looks at it.
-const RING: &[u8] = &[1];
-
 /// One end.
 #[derive(Debug)]
 pub struct Shared {
+    /// Where the two met: a byte there wakes the other end.
     bell: Bell,
+    /// Readable when the end is to look again: it was rung, or there is news on the connection.
+    set: OwnedFd,
+    /// That news: for a reader anything, for a writer that the reader is gone. What a reader says is heard elsewhere.
+    news: PollFlags,
     end: Either,
 }
 
@@ -38,16 +39,6 @@ struct End<R> {
     spin: Spin,
 }
 
-/// Where the two met: a byte there wakes the other end.
-#[derive(Debug)]
-struct Bell {
-    socket: OwnedFd,
-    /// Readable when the end is to look again: it was rung, or there is news on the connection.
-    set: OwnedFd,
-    /// That news: for a reader anything, for a writer that the reader is gone. What a reader says is heard elsewhere.
-    news: PollFlags,
-}
-
 /// What there is to hear.
 #[derive(Clone, Copy, Debug, Default)]
 struct News {
@@ -56,25 +47,36 @@ struct News {
 }
 
 impl Shared {
-    /// Begins with the socket where the two met, and their connection.
+    /// Welcomes a reader that has come to where its writer waits.
     ///
     /// # Errors
-    /// EMFILE, ENFILE, ENOMEM.
-    pub fn new(ring: Ring, socket: OwnedFd, connection: impl AsFd) -> Result<Shared, Errno> {
-        let (end, news, events) = match ring {
+    /// EMFILE, ENFILE, ENOMEM. It is gone.
+    pub fn with_guest(guest: Guest<'_>, connection: impl AsFd) -> Result<Shared, Errno> {
+        let set = watching(&guest.socket, connection, EventFlags::RDHUP)?;
+        let (ring, socket) = guest.welcome()?;
+        Ok(Shared::new(ring, socket, set))
+    }
+
+    /// Goes on with a writer that has shown its memory.
+    ///
+    /// # Errors
+    /// EMFILE, ENFILE, ENOMEM. PROTO: it is no such memory.
+    pub fn with_host(arriving: Arriving, theirs: OwnedFd, connection: impl AsFd) -> Result<Shared, Errno> {
+        let set = watching(arriving.socket(), connection, EventFlags::IN)?;
+        let (ring, socket) = arriving.join(theirs)?;
+        Ok(Shared::new(ring, socket, set))
+    }
+
+    fn new(ring: Ring, socket: OwnedFd, set: OwnedFd) -> Shared {
+        let (end, news) = match ring {
             Ring::Consumer(ring) => {
-                let end = Mutex::new(End { ring, spin: Spin::default() });
-                (Either::Reader(end), PollFlags::IN, EventFlags::IN)
+                (Either::Reader(Mutex::new(End { ring, spin: Spin::default() })), PollFlags::IN)
             }
             Ring::Producer(ring) => {
-                let end = Mutex::new(End { ring, spin: Spin::default() });
-                (Either::Writer(end), PollFlags::RDHUP, EventFlags::RDHUP)
+                (Either::Writer(Mutex::new(End { ring, spin: Spin::default() })), PollFlags::RDHUP)
             }
         };
-        let set = epoll::create(CreateFlags::CLOEXEC)?;
-        epoll::add(&set, &socket, EventData::new_u64(0), EventFlags::IN)?;
-        epoll::add(&set, connection, EventData::new_u64(1), events)?;
-        Ok(Shared { bell: Bell { socket, set, news }, end })
+        Shared { bell: Bell::new(socket), set, news, end }
     }
 
     /// Whether this is the end that receives.
@@ -82,19 +84,14 @@ impl Shared {
         matches!(self.end, Either::Reader(_))
     }
 
-    /// The socket where the two met.
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        self.bell.socket.as_fd()
-    }
-
     /// What becomes readable when the end is to look again.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.set.as_fd()
+        self.set.as_fd()
     }
 
     /// Wakes both ends, for good.
     pub fn cut(&self) {
-        let _ = net::shutdown(&self.bell.socket, Shutdown::Both);
+        self.bell.cut();
     }
 
     /// The reader's: whether there are bytes. A writer that lies is found out by who receives.
@@ -144,8 +141,8 @@ impl Shared {
                 return taken;
             }
         }
-        let news = self.bell.news(connection)?;
-        let mut over = news.rung && self.bell.hear(|| ring.rang())?;
+        let news = self.news(connection)?;
+        let mut over = news.rung && self.bell.hear(|| ring.rang())? == Heard::End;
         if news.connection {
             match beside() {
                 Ok(Received::Nothing) => {}
@@ -201,26 +198,19 @@ impl Shared {
         if after > before {
             return Ok(after);
         }
-        let news = self.bell.news(connection)?;
-        let over = news.rung && self.bell.hear(|| ring.rang())? || news.connection;
+        let news = self.news(connection)?;
+        let over = news.rung && self.bell.hear(|| ring.rang())? == Heard::End || news.connection;
         match put(ring)? {
             0 if over => Err(Errno::PIPE),
             sent => Ok(sent),
         }
-    }
-}
-
-impl Bell {
-    fn ring(&self) {
-        // Where it is full the other end has enough to hear; where it is gone, that shows when it is waited for.
-        let _ = net::send(&self.socket, RING, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
     }
 
     /// Asks for news.
     fn news(&self, connection: BorrowedFd<'_>) -> Result<News, Errno> {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut fds =
-            [PollFd::new(&self.socket, PollFlags::IN), PollFd::from_borrowed_fd(connection, self.news)];
+            [PollFd::new(&self.bell, PollFlags::IN), PollFd::from_borrowed_fd(connection, self.news)];
         match poll(&mut fds, Some(&now)) {
             // Interrupted: whoever asks goes on to wait, and asks again.
             Ok(0) | Err(Errno::INTR) => Ok(News::default()),
@@ -231,14 +221,12 @@ impl Bell {
             Err(errno) => Err(errno),
         }
     }
+}
 
-    /// Hears that it was rung; true: the other end is gone.
-    fn hear(&self, rang: impl FnOnce() -> netpipe::Result<()>) -> Result<bool, Errno> {
-        match retry_on_intr(|| net::recv(&self.socket, &mut [0_u8; 8], RecvFlags::DONTWAIT)) {
-            Ok((0, _)) => Ok(true),
-            Ok(_) => rang().map(|()| false).map_err(|_| Errno::PROTO),
-            Err(Errno::AGAIN) => Ok(false),
-            Err(_) => Ok(true),
-        }
-    }
+/// A set that is readable when one of the two is.
+fn watching(socket: impl AsFd, connection: impl AsFd, news: EventFlags) -> Result<OwnedFd, Errno> {
+    let set = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&set, socket, EventData::new_u64(0), EventFlags::IN)?;
+    epoll::add(&set, connection, EventData::new_u64(1), news)?;
+    Ok(set)
 }

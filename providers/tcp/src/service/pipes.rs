@@ -9,12 +9,11 @@ use crate::outgoing::Outgoing;
 use crate::pipe::{ReaderPipe, WriterPipe};
 use crate::plan::Plan;
 use crate::upstream::Upstream;
-use crate::way::Way;
 use netpipe::digest::Algorithm;
 use netpipe::hello::FEATURE_CRC;
 use netpipe::pairing::Open;
 use netpipe::pipe::Window;
-use netpipe::same_host::Meeting;
+use netpipe::same_host::{Meeting, Way};
 use netpipe::{Message, Role};
 use std::sync::Arc;
 use std::time::Instant;
@@ -104,11 +103,7 @@ impl Service {
 
     /// Where the two ends of a connection may meet on this host.
     fn way(&self, meeting: Option<Box<Meeting>>) -> Option<Way> {
-        Some(Way {
-            place: self.config.same_host.clone()?,
-            after: self.config.same_host_after,
-            meeting: meeting?,
-        })
+        Some(Way { at: self.config.same_host.clone()?, meeting: meeting? })
     }
 
     /// Makes the reader's end of a connection.

@@ -3,15 +3,17 @@
 mod liars;
 mod walls;
 
+#[path = "../../../../netpipe/tests/support/between.rs"]
+mod between;
+
 use crate::common::*;
 use crate::hostile::{Child, open};
 use crate::tls::Authority;
+use between::Between;
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 use vfs_core::{Code, Finish, OpenFile, OpenOptions};
@@ -22,67 +24,6 @@ const OFF: &str = "same-host = \"off\"";
 const MUCH: usize = 3 << 20;
 /// What goes over a connection beside payload: handshake, reports, last words.
 const BESIDE: usize = 8 << 10;
-
-/// Somebody between the two ends, who keeps what goes through.
-struct Between {
-    port: u16,
-    passed: Arc<Mutex<Vec<u8>>>,
-    streams: Arc<Mutex<Vec<TcpStream>>>,
-}
-
-impl Between {
-    fn new(to: u16) -> Between {
-        Between::accepting(TcpListener::bind("127.0.0.1:0").unwrap(), move || crate::peer::connect(to))
-    }
-
-    /// Between whoever comes to a listener and whoever is dialled.
-    fn accepting(listener: TcpListener, dial: impl Fn() -> TcpStream + Send + 'static) -> Between {
-        let between = Between {
-            port: listener.local_addr().unwrap().port(),
-            passed: Arc::default(),
-            streams: Arc::default(),
-        };
-        let (passed, streams) = (between.passed.clone(), between.streams.clone());
-        thread::spawn(move || {
-            for dialler in listener.incoming().map_while(Result::ok) {
-                let acceptor = dial();
-                let ends = || [&dialler, &acceptor].map(|end| end.try_clone().unwrap());
-                streams.lock().unwrap().extend(ends());
-                for [from, to] in [ends(), [acceptor.try_clone().unwrap(), dialler.try_clone().unwrap()]] {
-                    let passed = passed.clone();
-                    thread::spawn(move || pass(from, to, &passed));
-                }
-            }
-        });
-        between
-    }
-
-    fn count(&self) -> usize {
-        self.passed.lock().unwrap().len()
-    }
-
-    fn passed(&self, bytes: &[u8]) -> bool {
-        self.passed.lock().unwrap().windows(bytes.len()).any(|passed| passed == bytes)
-    }
-
-    fn cut(&self) {
-        for stream in self.streams.lock().unwrap().iter() {
-            // One that is over already cannot be cut.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, passed: &Mutex<Vec<u8>>) {
-    let mut bytes = vec![0; 64 << 10];
-    while let Ok(read @ 1..) = from.read(&mut bytes) {
-        passed.lock().unwrap().extend_from_slice(&bytes[..read]);
-        if to.write_all(&bytes[..read]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Write);
-}
 
 /// What the writer sends first.
 const FIRST: &[u8] = b"the first payload";

@@ -51,7 +51,7 @@ fn ends_in_two_networks_meet_in_a_folder_only() {
         let between = {
             let port = free_port();
             let mut reader = open(&settings, &format!("tcp://127.0.0.1:{port}"), false);
-            let between = Between::accepting(listener, move || connect(port));
+            let between = Between::accepting(listener, move || Some(connect(port)));
             let (settings, at) = (settings.clone(), format!("tcp://127.0.0.1:{}", between.port));
             let writing = thread::spawn(move || {
                 move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();

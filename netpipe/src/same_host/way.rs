@@ -1,7 +1,7 @@
 //! The way of two ends to where they meet on one host: once their pipe has carried so much that it pays, and while it goes on.
 
-use crate::link::Shared;
-use netpipe::same_host::{Meeting, Offer, Place, Step, Venue};
+use super::meeting::{Meeting, Step};
+use super::rendezvous::{Offer, Place, Ring, Venue};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,12 +11,21 @@ const FRAME_LEAST: u64 = 16 << 10;
 /// Whether the reader has come is asked after 1, 2, 4, ... frames, and once so many bytes more were sent.
 const STRETCH: u64 = 128 << 10;
 
-/// Where the two ends of a connection meet.
+/// Where ends on one host meet, as the operator sets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SameHost {
+    /// The place.
+    pub place: Place,
+    /// What a pipe carries before its writer sets out, in bytes.
+    pub after: u64,
+}
+
+/// Where the two ends of one pipe meet.
 #[derive(Debug)]
 pub struct Way {
-    pub place: Place,
-    /// What the pipe carries before its writer sets out, in bytes.
-    pub after: u64,
+    /// For all pipes.
+    pub at: SameHost,
+    /// What these two know.
     pub meeting: Box<Meeting>,
 }
 
@@ -51,24 +60,30 @@ impl Leaving {
         Leaving::Stays(way, 0)
     }
 
-    /// Before a frame, where `sent` bytes were sent, of which `taken` were taken: a step, if that is one to tell the reader of; with the
-    /// memory that everything goes through after that.
-    pub fn go_on(
+    /// Whether it goes nowhere, or has gone.
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        matches!(self, Leaving::Over)
+    }
+
+    /// Before a frame, where `sent` bytes were sent, of which `taken` were taken: a step, if that is one to tell the reader of; with what
+    /// `greet` makes of the reader, which shows it this side's memory once nothing can fail any more.
+    pub fn go_on<T>(
         &mut self,
         sent: u64,
         taken: u64,
-        connection: BorrowedFd<'_>,
-    ) -> Option<(Step, Option<Box<Shared>>)> {
+        greet: impl FnMut(Guest<'_>) -> Result<T, Errno>,
+    ) -> Option<(Step, Option<T>)> {
         match self {
             Leaving::Over => None,
-            Leaving::Stays(way, frames) if sent.max(*frames * FRAME_LEAST) < way.after => {
+            Leaving::Stays(way, frames) if sent.max(*frames * FRAME_LEAST) < way.at.after => {
                 *frames += 1;
                 None
             }
             Leaving::Stays(..) => {
                 let Leaving::Stays(way, _) = std::mem::take(self) else { return None };
                 // Where it cannot wait it goes on over the connection.
-                let venue = way.place.listen(&way.meeting).and_then(if_spare).ok()?;
+                let venue = way.at.place.listen(&way.meeting).and_then(if_spare).ok()?;
                 let waiting = Waiting { way, venue, guest: None, told_at: sent, frames: 0, asked_at: sent };
                 *self = Leaving::Waits(Box::new(waiting));
                 Some((Step::Waits, None))
@@ -76,11 +91,11 @@ impl Leaving {
             Leaving::Waits(waiting) => {
                 // The reader comes before it takes what was sent after it was told, or never.
                 let late = taken > waiting.told_at;
-                let shared = waiting.ask(sent, late, connection);
-                if shared.is_some() || late {
+                let met = waiting.ask(sent, late, greet);
+                if met.is_some() || late {
                     *self = Leaving::Over;
                 }
-                shared.map(|shared| (Step::Leaves, Some(shared)))
+                met.map(|met| (Step::Leaves, Some(met)))
             }
         }
     }
@@ -88,7 +103,12 @@ impl Leaving {
 
 impl Waiting {
     /// Asks, now and then, whether the reader has come.
-    fn ask(&mut self, sent: u64, last: bool, connection: BorrowedFd<'_>) -> Option<Box<Shared>> {
+    fn ask<T>(
+        &mut self,
+        sent: u64,
+        last: bool,
+        mut greet: impl FnMut(Guest<'_>) -> Result<T, Errno>,
+    ) -> Option<T> {
         self.frames = self.frames.wrapping_add(1);
         if !last && !self.frames.is_power_of_two() && sent - self.asked_at < STRETCH {
             return None;
@@ -99,26 +119,50 @@ impl Waiting {
                 Some(guest) => guest,
                 None => self.venue.accept().ok()??,
             };
-            match self.greet(guest, connection) {
-                Ok(shared) => return shared,
-                // Whoever errs is sent away.
-                Err(_) => continue,
+            let met = match self.look_at(guest) {
+                Ok(None) => return None,
+                Ok(Some(guest)) => greet(guest),
+                Err(errno) => Err(errno),
+            };
+            // Whoever errs is sent away.
+            if let Ok(met) = met {
+                return Some(met);
             }
         }
     }
 
-    /// Looks at who came, and shows it what this side brings, once nothing can fail any more.
-    fn greet(&mut self, guest: OwnedFd, connection: BorrowedFd<'_>) -> Result<Option<Box<Shared>>, Errno> {
+    /// Looks at who came; `None`: it has shown nothing yet.
+    fn look_at(&mut self, socket: OwnedFd) -> Result<Option<Guest<'_>>, Errno> {
         let meeting = &self.way.meeting;
-        let Some(theirs) = meeting.receive(&guest)? else {
-            self.guest = Some(guest);
+        let Some(theirs) = meeting.receive(&socket)? else {
+            self.guest = Some(socket);
             return Ok(None);
         };
         let made = Offer::new(meeting).and_then(|offer| offer.join(theirs));
-        let (ring, ours) = made.map_err(|_| Errno::NOMEM)?;
-        let shared = Shared::new(ring, guest, connection)?;
-        meeting.send(shared.socket(), ours.as_fd())?;
-        Ok(Some(Box::new(shared)))
+        let (ring, memory) = made.map_err(|_| Errno::NOMEM)?;
+        Ok(Some(Guest { meeting, socket, ring, memory }))
+    }
+}
+
+/// A reader that has come to where this side waits, and has shown what it brings.
+#[derive(Debug)]
+pub struct Guest<'a> {
+    meeting: &'a Meeting,
+    /// Where the two met.
+    pub socket: OwnedFd,
+    /// This side's end.
+    pub ring: Ring,
+    memory: OwnedFd,
+}
+
+impl Guest<'_> {
+    /// Shows it this side's memory: then it has met this side.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn welcome(self) -> Result<(Ring, OwnedFd), Errno> {
+        self.meeting.send(&self.socket, self.memory.as_fd())?;
+        Ok((self.ring, self.socket))
     }
 }
 
@@ -132,24 +176,32 @@ pub struct Arriving {
 impl Arriving {
     /// Goes there, and shows what this side brings. `None`: nobody is there, or this side cannot.
     pub fn new(way: &Way) -> Option<Arriving> {
-        let socket = way.place.connect(&way.meeting).and_then(if_spare).ok()?;
+        let socket = way.at.place.connect(&way.meeting).and_then(if_spare).ok()?;
         let offer = Offer::new(&way.meeting).ok()?;
         way.meeting.send(&socket, offer.file()).ok()?;
         Some(Arriving { socket, offer })
     }
 
-    /// Goes on with the writer, which has shown what it brings before it said so.
+    /// The socket where the writer shows what it brings.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Takes what the writer shows; `None`: nothing yet.
     ///
     /// # Errors
-    /// PROTO: it has not. EMFILE, ENFILE, ENOMEM.
-    pub fn join(self, way: &Way, connection: BorrowedFd<'_>) -> Result<Box<Shared>, Errno> {
-        let theirs = match way.meeting.receive(&self.socket) {
-            Ok(Some(theirs)) => theirs,
-            // What it has shown is none of this meeting.
-            Ok(None) | Err(_) => return Err(Errno::PROTO),
-        };
+    /// It is gone, or what it shows is none of this meeting.
+    pub fn look(&self, way: &Way) -> Result<Option<OwnedFd>, Errno> {
+        way.meeting.receive(&self.socket)
+    }
+
+    /// Makes the ring of that.
+    ///
+    /// # Errors
+    /// PROTO: it is no such memory.
+    pub fn join(self, theirs: OwnedFd) -> Result<(Ring, OwnedFd), Errno> {
         let (ring, _) = self.offer.join(theirs).map_err(|_| Errno::PROTO)?;
-        Shared::new(ring, self.socket, connection).map(Box::new)
+        Ok((ring, self.socket))
     }
 }
 
