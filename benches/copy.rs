@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zvfs_benches::{cost, heading, pair, pair_of_processes, provider_folder};
 use zvfs_test_support::have;
@@ -35,22 +36,45 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     pair("file to file", MIB as u64, || to_file(zvfs("cp")), || to_file(Command::new("cp")));
 
+    let holed = folder.path().join("holed");
+    make_holed(&holed)?;
+    let of_holed = |mut command: Command| {
+        run_to_end(command.args([&holed, &target]));
+        let _ = fs::remove_file(&target);
+    };
+    pair("the same, a file of holes", MIB as u64, || of_holed(zvfs("cp")), || of_holed(Command::new("cp")));
+
     let to_pipe = |mut command: Command| drain(command.arg(&source));
     pair("file to pipe", MIB as u64, || to_pipe(zvfs("cat")), || to_pipe(Command::new("cat")));
 
     if have(&["socat"]) {
         heading(&format!("copy {MIB} MiB from file to file over loopback, each MiB"), "zvfs cp", "socat");
         let (source, target) = (source.display().to_string(), target.display().to_string());
-        let ours =
-            |pipe: &str| over_network(zvfs("cp"), [pipe, &target], zvfs("cp"), [&source, pipe], &target);
+        let config = |same_host: &str| -> std::io::Result<PathBuf> {
+            let path = folder.path().join(format!("same-host-{same_host}.toml"));
+            let tcp = format!("[provider.tcp]\nsettings = {{ same-host = {same_host:?} }}\n");
+            fs::write(&path, format!("provider-path = [{:?}]\n[provider.file]\n{tcp}", provider_folder()))?;
+            Ok(path)
+        };
+        let (in_memory, over_tcp) = (config("on")?, config("off")?);
+        let ours = |config: &Path, pipe: &str| {
+            let cp = || {
+                let mut command = Command::new(ZVFS);
+                command.arg("--config").arg(config).arg("cp");
+                command
+            };
+            over_network(cp(), [pipe, &target], cp(), [&source, pipe], &target);
+        };
         let peer = || {
             let (to, from) = (format!("CREATE:{target}"), format!("FILE:{source}"));
             let (reader, writer) = (socat(), socat());
             over_network(reader, [SOCAT_LISTEN, &to], writer, [&from, SOCAT_CONNECT], &target);
         };
-        pair("file to netpipe to file", MIB as u64, || ours(PIPE), peer);
+        pair("by a netpipe over TCP", MIB as u64, || ours(&over_tcp, PIPE), peer);
         // Every byte is seen, so nothing goes by sendfile.
-        pair("the same with CRC", MIB as u64, || ours(&format!("{PIPE}?crc=on")), peer);
+        let with_crc = format!("{PIPE}?crc=on");
+        pair("the same with CRC", MIB as u64, || ours(&over_tcp, &with_crc), peer);
+        pair("by a netpipe, in memory after 16 MiB", MIB as u64, || ours(&in_memory, PIPE), peer);
     }
 
     folders()?;
@@ -61,6 +85,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = |mut command: Command| drain(command.arg(Path::new(&empty)));
     pair("process", 1, || start(zvfs("cat")), || start(Command::new("cat")));
     Ok(())
+}
+
+/// As large, with 64 KiB of data in each MiB.
+fn make_holed(path: &Path) -> std::io::Result<()> {
+    let file = fs::File::create(path)?;
+    file.set_len((MIB as u64) << 20)?;
+    (0..MIB as u64).try_for_each(|at| file.write_all_at(&[b'x'; 64 << 10], at << 20))
 }
 
 /// A tree of many small files, against cp(1) and rclone.

@@ -45,6 +45,7 @@ linker.instantiate(store, module).exports(store)['_start'](store)
 pub fn run(ours: &Ours) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let host = ours.host("[provider.file]\n[provider.null]\n")?;
+    tell_versions();
     for (title, name, program, runs) in [
         ("a guest that does nothing", "small", SMALL, 5),
         ("a guest that computes for a second", "computes", COMPUTES, 1),
@@ -54,6 +55,22 @@ pub fn run(ours: &Ours) -> Result<(), Failure> {
         compare(title, &host, &path, runs)?;
     }
     Ok(())
+}
+
+/// Says which peers these are: their rows keep their names from one version to the next.
+fn tell_versions() {
+    let mut command = Command::new("wasmtime");
+    command.arg("--version");
+    for (peer, mut version) in [
+        ("wasmtime run", command),
+        ("PyPI's wasmtime", script("import importlib.metadata as known; print(known.version('wasmtime'))")),
+    ] {
+        if let Ok(output) = version.output()
+            && output.status.success()
+        {
+            println!("\n{peer}: {}", String::from_utf8_lossy(&output.stdout).trim());
+        }
+    }
 }
 
 /// `runs`: of each side in a round, since the processors' time is known in steps of 10 ms.
@@ -67,11 +84,15 @@ fn compare(title: &str, host: &Host, program: &Path, runs: u64) -> Result<(), Fa
         command.arg(what);
         command
     };
-    let mut peers = vec![("wasmtime", "wasmtime run", {
+    let mut peers = Vec::new();
+    for (row, guards) in [
+        ("wasmtime run", &[][..]),
+        ("wasmtime run, fuel and epochs", &["-Wfuel=9223372036854775807,timeout=1000s"][..]),
+    ] {
         let mut command = Command::new("wasmtime");
-        command.arg("run").arg(program);
-        command
-    })];
+        command.arg("run").args(guards).arg(program);
+        peers.push(("wasmtime", row, command));
+    }
     for (row, how) in [("PyPI's wasmtime", "plain"), ("PyPI's wasmtime, fuel and epochs", "guarded")] {
         let mut command = script(PYTHON);
         command.arg(program).arg(how);

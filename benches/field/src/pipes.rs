@@ -18,7 +18,7 @@ pub fn run(ours: &Ours) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let source = folder.path().join("source");
     pattern::write(&source, SIZE);
-    for (title, same_host) in [("over TCP", "off"), ("on one host", "on")] {
+    for (title, same_host) in [("over TCP", "off"), ("in memory after 16 MiB", "on")] {
         let host = ours.host(&format!(
             "[provider.file]\n[provider.null]\n[provider.tcp]\nsettings = {{ same-host = \"{same_host}\" }}\n"
         ))?;
