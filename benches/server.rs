@@ -1,12 +1,13 @@
 //! What a server saves by what it can ask for: threads that are kept, and memory that is used again. Sessions of one template, one after
-//! the other and some at a time, by the clock and in CPU time.
+//! the other and some at a time, by the clock and in CPU time; and sessions whose program each takes from the cache on disk.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::Control;
-use zvm::{Compiler, Manifest, Running, SessionPool, Template};
+use zvm::{Cache, Compiler, Manifest, Running, Session, SessionPool, Template};
 
 type Failure = Box<dyn Error>;
 
@@ -48,18 +49,32 @@ fn main() -> Result<(), Failure> {
             let manifest = Manifest::parse(MANIFEST.as_bytes())?;
             let template = Template::new(manifest).program(program.as_str()).compiler(compiler);
             template.prepare(&Control::new())?;
-            for at_a_time in [1, AT_A_TIME as usize] {
-                let mut rounds: Vec<_> =
-                    (0..ROUNDS).map(|_| round(&template, pool, at_a_time)).collect::<Result<_, _>>()?;
-                println!("{name}, {at_a_time} at a time:");
-                for (what, cost) in
-                    [("time", (|round| round.0) as fn(&(_, _)) -> _), ("CPU", |round| round.1)]
-                {
-                    rounds.sort_by_key(cost);
-                    let [least, median, most] = [0, ROUNDS / 2, ROUNDS - 1].map(|at| cost(&rounds[at]));
-                    println!("    {what} {median:.1?} ({least:.1?} to {most:.1?}) a session");
-                }
-            }
+            rows(name, pool, || template.session())?;
+        }
+        // As a process's first session of a program, but for what the process itself does once.
+        let folder = tempfile::tempdir()?;
+        let cache = Cache::open(&folder.path().join("cache"), &folder.path().join("key"))?;
+        let manifest = Arc::new(Manifest::parse(MANIFEST.as_bytes())?);
+        let cached = || {
+            let compiler = Compiler::new().cache(cache.clone());
+            Session::new(manifest.clone()).program(program.as_str()).compiler(compiler)
+        };
+        rows("from the cache on disk, threads and memory of their own", None, cached)?;
+        rows("from the cache on disk, a pool's threads", Some(&pool), cached)?;
+    }
+    Ok(())
+}
+
+/// Measures sessions, one after the other and some at a time.
+fn rows(name: &str, pool: Option<&SessionPool>, session: impl Fn() -> Session) -> Result<(), Failure> {
+    for at_a_time in [1, AT_A_TIME as usize] {
+        let mut rounds: Vec<_> =
+            (0..ROUNDS).map(|_| round(&session, pool, at_a_time)).collect::<Result<_, _>>()?;
+        println!("{name}, {at_a_time} at a time:");
+        for (what, cost) in [("time", (|round| round.0) as fn(&(_, _)) -> _), ("CPU", |round| round.1)] {
+            rounds.sort_by_key(cost);
+            let [least, median, most] = [0, ROUNDS / 2, ROUNDS - 1].map(|at| cost(&rounds[at]));
+            println!("    {what} {median:.1?} ({least:.1?} to {most:.1?}) a session");
         }
     }
     Ok(())
@@ -74,7 +89,7 @@ fn program(pages: usize) -> String {
 
 /// What a session costs, by the clock and in CPU time of the process.
 fn round(
-    template: &Template,
+    session: &impl Fn() -> Session,
     pool: Option<&SessionPool>,
     at_a_time: usize,
 ) -> Result<(Duration, Duration), Failure> {
@@ -84,8 +99,7 @@ fn round(
         if running.len() == at_a_time {
             running.pop_front().into_iter().for_each(is_good);
         }
-        let session = template
-            .session()
+        let session = session()
             .reader("/dev/stdin", std::io::empty())
             .writer("/dev/stdout", std::io::sink())
             .writer("/dev/stderr", std::io::sink());
