@@ -1,12 +1,8 @@
 //! What a copy takes of the disk: no block for a hole, and none where two files can share one.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, run, zvfs};
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use support::{Folder, run, zvfs};
 use zvfs_test_support::SmallDisk;
 
 /// A 5 GiB file with one block of data took 44 s, and then 5 GiB of disk.

@@ -1,19 +1,13 @@
 //! `zvfs broker`: what it says, whom it serves, how it stops.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-#[path = "support/broker.rs"]
-mod broker;
-mod support;
-
-use broker::{Broker, secret_file};
+use crate::broker_process::{Broker, secret_file};
+use crate::support::{Done, Folder, Started, bare, run, run_with, under, zvfs};
 use rustix::process::Signal;
 use std::fs::{self, Permissions};
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, bare, run, run_with, under, zvfs};
 use zvfs_test_support::{LIMIT, bounded, eventually};
 
 const SECRET: &str = "a secret of more than sixteen bytes\n";

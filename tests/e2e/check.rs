@@ -1,10 +1,6 @@
 //! `zvfs check`: what it says of good libraries and of bad ones.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
-use support::{Done, Folder, run, zvfs};
+use crate::support::{Done, Folder, run, zvfs};
 use zvfs_test_support::library;
 
 fn check(library: &str) -> Done {

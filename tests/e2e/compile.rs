@@ -1,11 +1,9 @@
 //! `zvfs run` compiles strangers' programs: bombs, the cache, and an end in time.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 #[path = "../../zvm/tests/worker/bombs.rs"]
 mod bombs;
-mod support;
 
+use crate::support::{Done, Folder, Started, run, run_timed, zvfs};
 use bombs::{module, nothing, tangle};
 use rustix::process::Signal;
 use std::fs::{self, Permissions};
@@ -15,7 +13,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, run, run_timed, zvfs};
 use zvfs_test_support::{bounded, eventually, have, skip, terminal};
 
 /// A manifest of these bytes.

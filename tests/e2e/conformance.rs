@@ -1,13 +1,9 @@
 //! `zvfs check` with descriptors: good providers pass, and each kind of defect is one failed line that says what to do.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, run_long, zvfs};
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use support::{Done, Folder, run_long, zvfs};
 use zvfs_test_support::{have, have_walls, library};
 
 fn check(library: &str, more: &[&str]) -> Done {
@@ -53,7 +49,7 @@ fn json_says_the_same() {
     assert!(checks.iter().skip(1).all(|check| check["name"].as_str().unwrap().contains("seek")), "{object}");
     assert!(object["table"][0].as_str().unwrap().starts_with("mem 0.1.0"), "{object}");
     assert_eq!(object["defects"], Value::Array(vec![]));
-    let done = check(&built("file"), &["--descriptor", "/nowhere/x", "--json"]);
+    let done = check(&built("file"), &["--descriptor", "/no/such/file", "--json"]);
     let object: Value = serde_json::from_str(done.out()).unwrap();
     assert_eq!((done.code, &object["checks"][0]["verdict"]), (80, &Value::from("failed")), "{object}");
     assert!(object["checks"][0]["fix"].is_string() && object["checks"][0]["text"].is_string(), "{object}");
@@ -61,7 +57,7 @@ fn json_says_the_same() {
 
 #[test]
 fn what_cannot_be_read_is_one_failed_line() {
-    let done = check(&built("file"), &["--descriptor", "/nowhere/x"]);
+    let done = check(&built("file"), &["--descriptor", "/no/such/file"]);
     done.failed(80, &["libzvfs_file.so", "1 of 1 checks failed"]);
     let failed = lines(&done, "FAILED");
     assert!(failed.len() == 1 && failed[0].contains("no such file"), "{done:?}");

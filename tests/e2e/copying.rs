@@ -1,13 +1,9 @@
 //! `zvfs cp` of folders and of several files.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-#[path = "copying/errors.rs"]
 mod errors;
-mod support;
-#[path = "copying/times.rs"]
 mod times;
 
+use crate::support::{Done, Folder, Started, run, run_long, zvfs};
 use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +12,6 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, run, run_long, zvfs};
 use zvfs_http_servers::Server;
 use zvfs_test_support::{eventually, fifo};
 

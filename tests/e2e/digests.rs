@@ -1,15 +1,11 @@
 //! Digests of channels: in the reports of two guests at the ends of a netpipe, and against a writer that lies.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, Started, run, zvfs};
 use netpipe::digest::Algorithm;
 use netpipe::{Handshake, Header, Hello, Message, Name, Progress, Role};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use support::{Folder, Started, run, zvfs};
 use zvfs_test_support::{eventually, free_port};
 
 /// Copies its standard input to its standard output.

@@ -1,20 +1,12 @@
 //! Netpipes whose broker nobody names: it is found on the local network. Each machine is a network namespace on one bridge.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-#[path = "support/broker.rs"]
-mod broker;
-#[path = "support/machines.rs"]
-mod machines;
-mod support;
-
-use broker::{Broker, secret_file};
-use machines::Machines;
+use crate::broker_process::{Broker, secret_file};
+use crate::machines::Machines;
+use crate::support::{Folder, Started, bare, run, run_timed, under};
 use rustix::process::Signal;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
-use support::{Folder, Started, bare, run, run_timed, under};
 use zvfs_test_support::{eventually, have_walls};
 
 const SECRET: &str = "a secret of more than sixteen bytes\n";

@@ -1,14 +1,10 @@
 //! The guides for authors and operators: their programs and commands work as they stand there, and what they say of settings is so.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, repository, run, run_long, under, zvfs};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, repository, run, run_long, under, zvfs};
 use vfs_core::{Library, Provider, Scope, Setting};
 use zvfs_test_support::{built, have, library, providers};
 

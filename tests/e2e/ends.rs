@@ -1,14 +1,10 @@
 //! Ends that are not the command's own: libraries that never return, and those that end the process.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, Started, repository, run, run_timed, under, zvfs};
 use rustix::process::{Signal, geteuid};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, repository, run, run_timed, under, zvfs};
 use zvfs_test_support::{built, eventually, have, have_walls, provider_process, skip};
 
 /// A provider whose constructor, opens and reads do what the test says.

@@ -1,12 +1,8 @@
 //! The examples for authors: each README's commands, run in its folder exactly as they stand there.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{repository, run_within};
 use std::fs;
 use std::process::Command;
-use support::{repository, run_within};
 use zvfs_test_support::{LIMIT, built, have};
 
 /// A block of commands, and the lines that must be in their output.

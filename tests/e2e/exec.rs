@@ -1,15 +1,11 @@
 //! `zvfs exec`: a guest without a manifest.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, Started, WASM_TOOLS, repository, run, run_with, zvfs};
 use rustix::process::Signal;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, WASM_TOOLS, repository, run, run_with, zvfs};
 use zvfs_test_support::{SmallDisk, bounded, eventually};
 
 /// A folder with the guest in it, `guest.wasm`.

@@ -1,16 +1,12 @@
 //! cat, cp, stat, ls and rm, as a person at a shell meets them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, Started, run, run_with, zvfs};
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use support::{Folder, Started, run, run_with, zvfs};
 use zvfs_test_support::{bounded, eventually, library, terminal};
 
 #[test]
@@ -26,7 +22,7 @@ fn cat_needs_no_other_provider_for_its_own_output() {
     let folder = Folder::new();
     fs::copy(library("null"), folder.at("libzvfs_null.so")).unwrap();
     let with = |file: &str, arguments: &[&str]| {
-        let mut command = support::bare();
+        let mut command = crate::support::bare();
         command.args(["--config", file, "--provider-path"]).arg(folder.path()).args(arguments);
         run(command)
     };

@@ -1,12 +1,8 @@
 //! `zvfs mkdir` and `zvfs rmdir`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, run, under, zvfs};
 use std::fs;
 use std::os::unix::fs::symlink;
-use support::{Done, Folder, run, under, zvfs};
 
 fn command(arguments: &[&str]) -> Done {
     run(zvfs(arguments))

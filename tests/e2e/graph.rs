@@ -1,11 +1,7 @@
 //! `zvfs graph`: jobs as pictures.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, copy_example, repository, run, zvfs};
 use std::fs;
-use support::{Done, Folder, copy_example, repository, run, zvfs};
 
 /// A manifest of a node with these channels besides the standard ones.
 fn manifest(folder: &Folder, node: &str, channels: &[&str]) {

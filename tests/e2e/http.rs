@@ -1,9 +1,6 @@
 //! http and https, as a person at a shell and a guest's manifest meet them.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, Started, repository, run, zvfs};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +8,6 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, repository, run, zvfs};
 use zvfs_http_servers::{After, Answer, Authority, FaultServer, Object, Server, pattern};
 use zvfs_test_support::{bounded, eventually, have};
 

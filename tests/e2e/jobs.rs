@@ -1,14 +1,10 @@
 //! The examples, built and run as their own README says.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, WASM_TOOLS, copy_example, run};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, WASM_TOOLS, copy_example, run};
 use zvfs_test_support::{built, have};
 
 /// A copy of an example, with `zvfs` on the path of its commands.

@@ -1,12 +1,8 @@
 //! A C program over wasi-libc, in a scratch space that begins with a tree: what programs expect of a system.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, WASM_TOOLS, repository, run, zvfs};
 use std::fs;
 use std::process::Command;
-use support::{Folder, WASM_TOOLS, repository, run, zvfs};
 
 #[test]
 fn what_a_c_program_expects_is_met() {

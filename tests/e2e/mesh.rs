@@ -1,22 +1,14 @@
 //! Guests that talk over netpipes: in one run, in a process each, and in a network namespace each.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-#[path = "support/broker.rs"]
-mod broker;
-#[path = "support/machines.rs"]
-mod machines;
-#[path = "support/sort.rs"]
-mod sort;
-mod support;
-
-use broker::{Broker, secret_file};
-use machines::Machines;
+use crate::broker_process::{Broker, secret_file};
+use crate::machines::Machines;
+use crate::sort::{
+    MAPPERS, REDUCERS, all_nodes, all_succeed, assert_sorted, job, manifests, run_under, start_node,
+};
+use crate::support::{Folder, Started, bare, repository, run, under};
 use rustix::process::Signal;
-use sort::{MAPPERS, REDUCERS, all_nodes, all_succeed, assert_sorted, job, manifests, run_under, start_node};
 use std::fs;
 use std::process::Command;
-use support::{Folder, Started, bare, repository, run, under};
 use zvfs_test_support::eventually;
 
 const SECRET: &str = "a secret of more than sixteen bytes\n";

@@ -1,13 +1,9 @@
 //! Debian packages as `packaging/deb` makes them: installed, upgraded, removed and purged in a copy of this machine; and the units.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, repository, run, run_long};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{Folder, repository, run, run_long};
 use zvfs_test_support::{built, free_port, have, library, provider_process, skip};
 
 const TOOLS: [&str; 6] = ["make", "dpkg-deb", "dpkg-shlibdeps", "chroot", "unshare", "useradd"];

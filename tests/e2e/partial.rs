@@ -1,9 +1,6 @@
 //! `zvfs cp --partial`: a copy that broke is gone on with by the next run, or begun anew, and is right either way.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, Started, run_long, run_timed, zvfs};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
@@ -11,7 +8,6 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use support::{Done, Folder, Started, run_long, run_timed, zvfs};
 use zvfs_http_servers::{FaultServer, Object, Server, pattern};
 use zvfs_test_support::{SmallDisk, eventually};
 

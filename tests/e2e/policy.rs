@@ -1,19 +1,15 @@
 //! What may load, from where, and what the command says of it.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, bare, repository, run, zvfs};
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use support::{Folder, bare, repository, run, zvfs};
 use zvfs_test_support::{built, free_port, have, have_walls, library, skip};
 
 /// The command under an operator's file of this text, over the providers that were built for this test.
 fn under(folder: &Folder, text: &str, arguments: &[&str]) -> Command {
-    support::under(&folder.operator("zvfs.toml", text), arguments)
+    crate::support::under(&folder.operator("zvfs.toml", text), arguments)
 }
 
 #[test]
@@ -90,7 +86,7 @@ fn a_configuration_that_is_wrong_is_told_in_one_line() {
         done.failed(done.code, &[words]);
         assert_eq!(done.stderr.lines().count(), 1, "{done:?}");
     }
-    run(support::under(&folder.at("missing.toml"), &["providers"])).failed(2, &["missing.toml"]);
+    run(crate::support::under(&folder.at("missing.toml"), &["providers"])).failed(2, &["missing.toml"]);
 }
 
 /// A folder as configuration ended with 80, as a broken library does; a slip in --provider-path found nothing, and did not say why.

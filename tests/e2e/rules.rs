@@ -1,12 +1,8 @@
 //! ZeroVM's rules for jobs of several nodes and for manifests, by their numbers: 19 to 22, 24 and 25. The others are about one
 //! channel each: `zvm/tests/channel/rules.rs` and `zvm/tests/guest/rules.rs`.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, run, run_with, zvfs};
 use std::fs;
-use support::{Folder, run, run_with, zvfs};
 use zvfs_test_support::Random;
 
 /// Copies fd 0 to fd 1 in chunks of random sizes up to 64 KiB, and works for each chunk, the longer the more arguments it has.

@@ -1,14 +1,10 @@
 //! `zvfs run`: guests over providers that were loaded from their libraries.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, Started, bare, repository, run, run_with, under, zvfs};
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::{Done, Folder, Started, bare, repository, run, run_with, under, zvfs};
 use zvfs_test_support::library;
 
 const WORDCOUNT: &str = "examples/jobs/wordcount/wordcount.manifest";

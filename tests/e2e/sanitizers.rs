@@ -1,13 +1,9 @@
 //! Providers in C under AddressSanitizer, UndefinedBehaviorSanitizer and valgrind, loaded by the command: no finding, and one where
 //! there is something to find.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, repository, run, run_long, zvfs};
 use std::path::PathBuf;
 use std::process::Command;
-use support::{Done, Folder, repository, run, run_long, zvfs};
 use zvfs_test_support::built;
 
 const SANITIZE: [&str; 4] = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"];

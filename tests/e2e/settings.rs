@@ -1,12 +1,8 @@
 //! What an operator may write into a setting, for every provider in the same way.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, bare, run, under};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use support::{Folder, bare, run, under};
 use vfs_core::{Library, Provider, Scope, Setting, SettingKind};
 use zvfs_test_support::{built, library, providers};
 
@@ -23,7 +19,7 @@ fn settings() -> Vec<(String, Setting)> {
 }
 
 /// What `zvfs providers` says of an operator's file with one section.
-fn providers_under(folder: &Folder, provider: &str, settings: &str) -> support::Done {
+fn providers_under(folder: &Folder, provider: &str, settings: &str) -> crate::support::Done {
     let text = format!("[provider.{provider}]\nsettings = {{ {settings} }}");
     run(under(&folder.operator("zvfs.toml", &text), &["providers"]))
 }

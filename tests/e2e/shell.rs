@@ -1,9 +1,6 @@
 //! The command at a shell: what is typed, what is printed, and standard streams that are not there.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Done, Folder, Started, repository, run, zvfs};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -11,7 +8,6 @@ use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
-use support::{Done, Folder, Started, repository, run, zvfs};
 use zvfs_test_support::{bounded, terminal};
 
 /// Runs a line of a shell, in which `zvfs` is the command.

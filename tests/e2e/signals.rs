@@ -1,15 +1,11 @@
 //! Signals: what was being done ends, and leaves nothing behind.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
+use crate::support::{Folder, Started, zvfs};
 use rustix::process::Signal;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use support::{Folder, Started, zvfs};
 use zvfs_test_support::{bounded, eventually, free_port};
 
 /// Opens a FIFO for writing, which waits for the command to open it for reading, and lets it take some bytes.

@@ -1,10 +1,6 @@
 //! What the command says when something is wrong: in our words, and with nothing in it that a terminal obeys.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-mod support;
-
-use support::{Done, Folder, foreign_word, run, under, zvfs};
+use crate::support::{Done, Folder, foreign_word, run, under, zvfs};
 use vfs_core::is_printable;
 use zvfs_test_support::built;
 

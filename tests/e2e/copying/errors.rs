@@ -1,7 +1,7 @@
 //! What `zvfs cp`, `mv` and their like say when they fail: what was being done, with what, and why, each once.
 
+use super::tree;
 use crate::support::{Folder, run, run_long, zvfs};
-use crate::tree;
 use std::fs;
 use std::os::unix::fs::symlink;
 use zvfs_http_servers::{Answer, FaultServer};

@@ -1,7 +1,7 @@
 //! `zvfs cp` and times: those that decide what is copied, and those that are kept.
 
+use super::{cp, tree};
 use crate::support::{run, zvfs};
-use crate::{cp, tree};
 use std::collections::HashSet;
 use std::fs;
 use std::sync::{Condvar, Mutex};
