@@ -132,6 +132,12 @@ impl Control {
         result
     }
 
+    /// Says whether a call may begin; if not, the error names it: what it would do, on what.
+    #[inline]
+    pub(crate) fn call_begins(&self, verb: &str, shown: &str) -> Result<()> {
+        self.0.status().map_err(|error| not_begun(verb, shown, error))
+    }
+
     /// Takes a call's result: an error that this control caused is explained, and what the provider stated that it waits for, and
     /// forgot to take back, is waited for no longer.
     pub(crate) fn call_ended<T>(&self, result: Result<T>) -> Result<T> {
@@ -153,6 +159,12 @@ impl Control {
             _ => error,
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn not_begun(verb: &str, shown: &str, error: Error) -> Error {
+    error.context(format!("{verb} {shown}"))
 }
 
 impl fmt::Debug for Control {

@@ -209,6 +209,18 @@ pub enum Finish {
     Discard = 3,
 }
 
+#[cfg(feature = "host")]
+impl Finish {
+    /// What messages call it.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Finish::End => "end",
+            Finish::Commit => "commit",
+            Finish::Discard => "discard",
+        }
+    }
+}
+
 /// How far a flush goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "host", derive(serde::Serialize, serde::Deserialize))]

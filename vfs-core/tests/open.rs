@@ -18,20 +18,25 @@ use vfs_core::{
 #[test]
 fn what_a_file_does_not_claim_is_refused_without_asking_it() {
     let (script, mut file) = opened(Capabilities::CANCEL);
-    for (code, result) in [
-        (Code::EBADF, file.read(&mut [0; 4]).map(drop)),
-        (Code::EBADF, file.write(b"x").map(drop)),
-        (Code::ESPIPE, file.seek(SeekFrom::Start(0)).map(drop)),
-        (Code::ESPIPE, file.tell().map(drop)),
-        (Code::ENOTSUP, file.truncate(0)),
-        (Code::ENOTSUP, file.read_at(&mut [0; 4], 0).map(drop)),
-        (Code::ENOTSUP, file.write_at(b"x", 0).map(drop)),
-        (Code::ENOTSUP, file.stat().map(drop)),
-        (Code::ENOTSUP, file.set_modified(SystemTime::UNIX_EPOCH)),
-        (Code::ENOTSUP, file.lease(Direction::Read).map(drop)),
-        (Code::ENOTSUP, file.advance(Direction::Read, 1)),
+    let shown = file.shown().to_owned();
+    for (code, verb, result) in [
+        (Code::EBADF, "read", file.read(&mut [0; 4]).map(drop)),
+        (Code::EBADF, "read", file.try_read(&mut [0; 4]).map(drop)),
+        (Code::EBADF, "write", file.write(b"x").map(drop)),
+        (Code::EBADF, "write", file.try_write(b"x").map(drop)),
+        (Code::ESPIPE, "seek", file.seek(SeekFrom::Start(0)).map(drop)),
+        (Code::ESPIPE, "tell", file.tell().map(drop)),
+        (Code::ENOTSUP, "truncate", file.truncate(0)),
+        (Code::ENOTSUP, "read_at", file.read_at(&mut [0; 4], 0).map(drop)),
+        (Code::ENOTSUP, "write_at", file.write_at(b"x", 0).map(drop)),
+        (Code::ENOTSUP, "stat", file.stat().map(drop)),
+        (Code::ENOTSUP, "set_modified", file.set_modified(SystemTime::UNIX_EPOCH)),
+        (Code::ENOTSUP, "lease", file.lease(Direction::Read).map(drop)),
+        (Code::ENOTSUP, "advance", file.advance(Direction::Read, 1)),
     ] {
-        assert_eq!(result.unwrap_err().code(), code);
+        let error = result.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert!(error.to_string().starts_with(&format!("{verb} {shown}: ")), "{error}");
     }
     assert_eq!(script.asked(), Vec::<String>::new());
 }
@@ -213,6 +218,33 @@ fn a_cancelled_or_late_open_asks_nobody() {
     control.set_deadline(Some(Instant::now()));
     let (_, file) = open(ALL, &OpenOptions::default().control(&control));
     assert_eq!(file.unwrap_err().code(), Code::ETIMEDOUT);
+}
+
+/// Such a call said "timed out" and nothing else.
+#[test]
+fn a_call_that_its_control_has_ended_says_what_it_was() {
+    let (script, mut file) = opened(Capabilities::from_bits(ALL));
+    let shown = file.shown().to_owned();
+    for (code, why) in [(Code::ECANCELED, "cancelled"), (Code::ETIMEDOUT, "timed out")] {
+        match code {
+            Code::ECANCELED => file.control().cancel(),
+            _ => file.control().set_deadline(Some(Instant::now())),
+        }
+        for (verb, result) in [
+            ("read", file.read(&mut [0; 4]).map(drop)),
+            ("write", file.write(b"x").map(drop)),
+            ("seek", file.seek(SeekFrom::Start(0)).map(drop)),
+            ("truncate", file.truncate(0)),
+            ("flush", file.flush(Flush::Push)),
+            ("end", file.finish(Finish::End)),
+            ("commit", file.finish(Finish::Commit)),
+        ] {
+            let error = result.unwrap_err();
+            assert_eq!((error.code(), error.chain()), (code, format!("{verb} {shown}: {why}")));
+        }
+        file.control().lift();
+    }
+    assert_eq!(script.asked(), Vec::<String>::new());
 }
 
 /// A COMMIT failed with EEXIST and a second one returned 0; a write after it went through.

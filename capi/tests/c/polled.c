@@ -161,6 +161,11 @@ static void opens_that_fail(zvfs_registry *registry, const char *folder) {
     CHECK(zvfs_handle_close(handle) == 0);
 }
 
+/* Whether the error's text is this one, or goes on from there. */
+static int says(const char *text) {
+    return strncmp(error.message, text, strlen(text)) == 0;
+}
+
 static int readable(int fd) {
     struct pollfd polled;
     polled.fd = fd;
@@ -237,6 +242,7 @@ static void what_waits_for_ever(void) {
     zvfs_configuration *nothing;
     zvfs_control *control;
     zvfs_handle *one, *other, *third;
+    zvfs_open_options late;
     char byte;
     int fd;
     provider.struct_size = sizeof provider;
@@ -254,6 +260,9 @@ static void what_waits_for_ever(void) {
     CHECK(zvfs_registry_set_poll_threads(registry, 2, &error) == 0);
     CHECK(zvfs_registry_register(registry, &provider, &error) == 0);
     CHECK(zvfs_control_new(&control, &error) == 0);
+    memset(&late, 0, sizeof late);
+    late.struct_size = sizeof late;
+    late.control = control;
     fd = zvfs_control_fd(control, &error);
     CHECK(fd >= 0 && fd == zvfs_control_fd(control, &error) && !readable(fd));
 
@@ -271,11 +280,12 @@ static void what_waits_for_ever(void) {
     /* A cancel ends the open, and nothing that is not under it. */
     CHECK(zvfs_control_cancel(control, &error) == 0);
     CHECK(readable(fd) == 1);
-    CHECK(zvfs_handle_try_read(one, &byte, 1, &error) == -ZVFS_ECANCELED);
+    CHECK(zvfs_handle_try_read(one, &byte, 1, &error) == -ZVFS_ECANCELED && says("open still:open: cancelled"));
     until(&waits, 1);
     CHECK(zvfs_control_lift(control, &error) == 0 && !readable(fd));
     CHECK(zvfs_control_set_deadline(control, 0, &error) == 0 && readable(fd) == 1);
     CHECK(zvfs_handle_close(one) == 0);
+    CHECK(zvfs_registry_open(registry, "still:read", &late, &one, &error) == -ZVFS_ETIMEDOUT && says("open still:read: timed out"));
 
     /* A close waits for nothing; the thread that is at work closes the file. */
     CHECK(zvfs_handle_close(other) == 0);
@@ -290,6 +300,50 @@ static void what_waits_for_ever(void) {
     zvfs_control_free(control);
     zvfs_registry_free(registry);
     zvfs_configuration_free(nothing);
+}
+
+/* Once they said "timed out" or "cancelled" alone, and a program with many handles had no more for its log. */
+static void tries_that_are_ended_say_what_they_were(zvfs_registry *registry, const char *folder) {
+    static const char *const ends[] = { "cancelled", "timed out" };
+    char told[600], byte;
+    zvfs_open_options under;
+    zvfs_interest interest;
+    zvfs_control *control;
+    zvfs_handle *handle;
+    int which, is_late;
+    CHECK(mkfifo(in(folder, "tried"), 0600) == 0);
+    CHECK(zvfs_control_new(&control, &error) == 0);
+    memset(&under, 0, sizeof under);
+    under.struct_size = sizeof under;
+    under.control = control;
+    interest.struct_size = sizeof interest;
+    for (which = 0; which < 3; which++) {
+        /* With POLL; without, where a thread makes the calls, to be read and to be written. */
+        const char *name = which == 0 ? "tried" : "regular";
+        under.flags = which == 2 ? ZVFS_OPEN_WRITE : ZVFS_OPEN_READ;
+        CHECK(zvfs_control_lift(control, &error) == 0);
+        CHECK(zvfs_control_set_deadline(control, ZVFS_TIME_UNLIMITED, &error) == 0);
+        CHECK(zvfs_registry_open(registry, in(folder, name), &under, &handle, &error) == 0);
+        for (is_late = 0; is_late < 2; is_late++) {
+            int32_t code = is_late ? -ZVFS_ETIMEDOUT : -ZVFS_ECANCELED;
+            if (is_late) {
+                CHECK(zvfs_control_lift(control, &error) == 0);
+                CHECK(zvfs_control_set_deadline(control, 0, &error) == 0);
+            } else {
+                CHECK(zvfs_control_cancel(control, &error) == 0);
+            }
+#define ENDED(call, verb) (sprintf(told, "%s %.400s: %s", verb, path, ends[is_late]), (call) == code && says(told))
+            CHECK(ENDED(zvfs_handle_interest(handle, ZVFS_FOR_READ, &interest, &error), "wait for"));
+            if (which == 2) {
+                CHECK(ENDED(zvfs_handle_try_write(handle, "x", 1, &error), "write"));
+                CHECK(ENDED(zvfs_handle_try_finish(handle, ZVFS_FINISH_COMMIT, &error), "commit"));
+            } else {
+                CHECK(ENDED(zvfs_handle_try_read(handle, &byte, 1, &error), "read"));
+            }
+        }
+        CHECK(zvfs_handle_close(handle) == 0);
+    }
+    zvfs_control_free(control);
 }
 
 /* It once forgot its control when the open was done: a cancel was for the open only. */
@@ -352,6 +406,7 @@ int main(int argc, char **argv) {
     a_regular_file(registry, argv[1]);
     opens_that_fail(registry, argv[1]);
     a_control_holds_after_the_open(registry, argv[1]);
+    tries_that_are_ended_say_what_they_were(registry, argv[1]);
     what_waits_for_ever();
     mistakes(registry);
     zvfs_registry_free(registry);

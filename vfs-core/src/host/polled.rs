@@ -36,8 +36,16 @@ pub struct PolledFile {
     control: Option<Control>,
 }
 
+/// An open on its way.
+struct Opening {
+    open: Errand<Result<OpenFile>>,
+    bell: Bell,
+    /// The descriptor for messages.
+    shown: String,
+}
+
 enum State {
-    Opening { open: Errand<Result<OpenFile>>, bell: Bell },
+    Opening(Opening),
     Failed(Error),
     Open(OpenFile),
     Worked(Box<Worked>),
@@ -48,10 +56,17 @@ impl State {
     #[cold]
     fn refusal(&self) -> Error {
         match self {
-            State::Opening { .. } => Error::new(Code::EBUSY, "it is being opened: wait for its interest"),
+            State::Opening(_) => Error::new(Code::EBUSY, "it is being opened: wait for its interest"),
             State::Failed(error) => error.flattened(),
             State::Open(_) | State::Worked(_) => being_tried(),
         }
+    }
+}
+
+impl Opening {
+    /// Refuses whoever waits for it once its control has ended it.
+    fn goes_on(&self, control: Option<&Control>) -> Result<()> {
+        control.map_or(Ok(()), |control| control.call_begins("open", &self.shown))
     }
 }
 
@@ -71,7 +86,7 @@ impl PolledFile {
         options: OpenOptions,
         jobs: Jobs,
     ) -> Result<PolledFile> {
-        Descriptor::parse(descriptor)?;
+        let shown = Descriptor::parse(descriptor)?.to_string();
         let (bell, lent, seat) = (Bell::new()?, Lent::new()?, jobs.seat()?);
         // Of its own: a drop ends this open, and nothing else under the caller's.
         let control = Control::new();
@@ -81,7 +96,7 @@ impl PolledFile {
         let (registry, descriptor, options) =
             (registry.clone(), descriptor.to_owned(), options.control(&control));
         let open = Errand::begin(seat, &bell, move || registry.open(&descriptor, &options));
-        let state = State::Opening { open, bell };
+        let state = State::Opening(Opening { open, bell, shown });
         Ok(PolledFile { state, jobs, lent: Some(lent), control: Some(control) })
     }
 
@@ -90,7 +105,7 @@ impl PolledFile {
         match &self.state {
             State::Open(file) => file.capabilities(),
             State::Worked(file) => file.capabilities(),
-            State::Opening { .. } | State::Failed(_) => Capabilities::empty(),
+            State::Opening(_) | State::Failed(_) => Capabilities::empty(),
         }
     }
 
@@ -124,9 +139,9 @@ impl PolledFile {
     pub fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
         self.begin_try();
         let interest = match &mut self.state {
-            State::Opening { bell, .. } => {
-                status(self.control.as_ref())?;
-                Interest::event(bell.as_fd(), Events::READ)
+            State::Opening(opening) => {
+                opening.goes_on(self.control.as_ref())?;
+                Interest::event(opening.bell.as_fd(), Events::READ)
             }
             State::Failed(error) => return Err(error.flattened()),
             State::Open(file) => file.interest(wanted)?,
@@ -145,7 +160,7 @@ impl PolledFile {
     pub fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
         self.begin_try();
         match &mut self.state {
-            State::Opening { .. } => status(self.control.as_ref()).map(|()| None),
+            State::Opening(opening) => opening.goes_on(self.control.as_ref()).map(|()| None),
             State::Failed(error) => Err(error.flattened()),
             State::Open(file) => file.try_read(buf),
             State::Worked(file) => file.try_read(buf),
@@ -159,7 +174,7 @@ impl PolledFile {
     pub fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
         self.begin_try();
         match &mut self.state {
-            State::Opening { .. } => status(self.control.as_ref()).map(|()| None),
+            State::Opening(opening) => opening.goes_on(self.control.as_ref()).map(|()| None),
             State::Failed(error) => Err(error.flattened()),
             State::Open(file) => file.try_write(buf),
             State::Worked(file) => file.try_write(buf),
@@ -173,7 +188,7 @@ impl PolledFile {
     pub fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
         self.begin_try();
         match &mut self.state {
-            State::Opening { .. } => status(self.control.as_ref()).map(|()| None),
+            State::Opening(opening) => opening.goes_on(self.control.as_ref()).map(|()| None),
             State::Failed(error) => Err(error.flattened()),
             State::Open(file) => file.try_finish(how),
             State::Worked(_) if how == Finish::Discard => Err(OpenFile::discard_waits()),
@@ -183,8 +198,8 @@ impl PolledFile {
 
     /// Notices an open that is done.
     fn look(&mut self) {
-        if let State::Opening { open, .. } = &self.state
-            && let Some(opened) = open.take()
+        if let State::Opening(opening) = &self.state
+            && let Some(opened) = opening.open.take()
         {
             // Its bell goes with it, and the next descriptor may have its number.
             if let Some(lent) = &mut self.lent {
@@ -219,16 +234,11 @@ impl PolledFile {
 
 impl Drop for PolledFile {
     fn drop(&mut self) {
-        if let (State::Opening { .. }, Some(control)) = (&self.state, &self.control) {
+        if let (State::Opening(_), Some(control)) = (&self.state, &self.control) {
             // The thread drops what it opens.
             control.cancel();
         }
     }
-}
-
-/// Whether an open may go on.
-fn status(control: Option<&Control>) -> Result<()> {
-    control.map_or(Ok(()), Control::status)
 }
 
 #[cold]

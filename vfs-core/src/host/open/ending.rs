@@ -24,10 +24,10 @@ pub(super) type Finished = Option<Error>;
 impl Ending {
     /// Refuses what writes, once the writing side has ended.
     #[inline]
-    pub(super) fn check(&self, verb: &str) -> Result<()> {
+    pub(super) fn check(&self, verb: &str, shown: &str) -> Result<()> {
         match self {
             Ending::Open => Ok(()),
-            _ => Err(self.ended(verb)),
+            _ => Err(self.ended(verb, shown)),
         }
     }
 
@@ -69,13 +69,13 @@ impl Ending {
 
     #[cold]
     #[inline(never)]
-    fn ended(&self, verb: &str) -> Error {
+    fn ended(&self, verb: &str, shown: &str) -> Error {
         let after = match self {
             Ending::Open | Ending::Ended => "END",
             Ending::Committed(_) => "COMMIT",
             Ending::Discarded(_) => "DISCARD",
         };
-        Error::new(Code::EBADF, format!("{verb}: after {after}: the writing side has ended"))
+        Error::new(Code::EBADF, format!("{verb} {shown}: after {after}: the writing side has ended"))
     }
 }
 

@@ -74,7 +74,7 @@ impl OpenFile {
     /// EBADF: not readable; the provider's.
     #[inline]
     pub fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        self.begin(Capabilities::READABLE, Code::EBADF, "read: not open for reading")?;
+        self.begin(Capabilities::READABLE, Code::EBADF, "read", "not open for reading")?;
         match buf.len().min(COUNT_MAX) {
             0 => Ok(0),
             asked => {
@@ -90,7 +90,7 @@ impl OpenFile {
     /// EBADF: not writable; the provider's. Any but ETIMEDOUT is final: later writes, END and COMMIT give it again.
     #[inline]
     pub fn write(&mut self, buf: &[u8]) -> Result<usize> {
-        self.begin(Capabilities::WRITABLE, Code::EBADF, "write: not open for writing")?;
+        self.begin(Capabilities::WRITABLE, Code::EBADF, "write", "not open for writing")?;
         self.begin_writing("write")?;
         let asked = buf.len().min(COUNT_MAX);
         if asked == 0 {
@@ -117,7 +117,7 @@ impl OpenFile {
     /// # Errors
     /// ESPIPE: no positions. EINVAL: before the start.
     pub fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "seek: the file has no positions")?;
+        self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "seek", "the file has no positions")?;
         self.control.call_ended(self.file.seek(to))
     }
 
@@ -126,7 +126,7 @@ impl OpenFile {
     /// # Errors
     /// ESPIPE: no positions.
     pub fn tell(&mut self) -> Result<u64> {
-        self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "tell: the file has no positions")?;
+        self.begin(Capabilities::SEEKABLE, Code::ESPIPE, "tell", "the file has no positions")?;
         self.control.call_ended(self.file.tell())
     }
 
@@ -135,8 +135,8 @@ impl OpenFile {
     /// # Errors
     /// ENOTSUP: not truncatable.
     pub fn truncate(&mut self, size: u64) -> Result<()> {
-        self.begin(Capabilities::TRUNCATABLE, Code::ENOTSUP, "truncate: the file cannot change its size")?;
-        self.ending.check("truncate")?;
+        self.begin(Capabilities::TRUNCATABLE, Code::ENOTSUP, "truncate", "the file cannot change its size")?;
+        self.ending.check("truncate", &self.shown)?;
         self.control.call_ended(self.file.truncate(size))
     }
 
@@ -145,7 +145,7 @@ impl OpenFile {
     /// # Errors
     /// The provider's.
     pub fn flush(&mut self, level: Flush) -> Result<()> {
-        self.control.status()?;
+        self.control.call_begins("flush", &self.shown)?;
         self.earlier_failure()?;
         self.control.call_ended(self.file.flush(level))
     }
@@ -167,7 +167,7 @@ impl OpenFile {
         let result = if how == Finish::Discard {
             control.detached(DISCARD_TIME, || control.call_ended(file.finish(how)))
         } else {
-            control.status()?;
+            control.call_begins(how.verb(), &self.shown)?;
             self.earlier_failure()?;
             self.control.call_ended(self.file.finish(how))
         };
@@ -184,7 +184,8 @@ impl OpenFile {
         self.begin(
             Capabilities::POSITIONAL_READ,
             Code::ENOTSUP,
-            "read_at: the file has no positional reads",
+            "read_at",
+            "the file has no positional reads",
         )?;
         match buf.len().min(COUNT_MAX) {
             0 => Ok(0),
@@ -201,7 +202,8 @@ impl OpenFile {
         self.begin(
             Capabilities::POSITIONAL_WRITE,
             Code::ENOTSUP,
-            "write_at: the file has no positional writes",
+            "write_at",
+            "the file has no positional writes",
         )?;
         self.begin_writing("write_at")?;
         let asked = buf.len().min(COUNT_MAX);
@@ -216,7 +218,7 @@ impl OpenFile {
     /// # Errors
     /// ENOTSUP: it has none.
     pub fn stat(&mut self) -> Result<Stat> {
-        self.begin(Capabilities::STAT, Code::ENOTSUP, "stat: the file has no status")?;
+        self.begin(Capabilities::STAT, Code::ENOTSUP, "stat", "the file has no status")?;
         self.control.call_ended(self.file.stat())
     }
 
@@ -230,7 +232,8 @@ impl OpenFile {
         self.begin(
             Capabilities::TIMES | Capabilities::WRITABLE,
             Code::ENOTSUP,
-            "set_modified: the file takes no time",
+            "set_modified",
+            "the file takes no time",
         )?;
         self.begin_writing("set_modified")?;
         // What the ABI has no number for is refused for a host's own files too.
@@ -243,7 +246,7 @@ impl OpenFile {
     /// # Errors
     /// ENOTSUP: none, or not now; an earlier write's failure.
     pub fn lease(&mut self, direction: Direction) -> Result<Lease<'_>> {
-        self.begin(Capabilities::FD, Code::ENOTSUP, "lease: no kernel file behind this one")?;
+        self.begin(Capabilities::FD, Code::ENOTSUP, "lease", "no kernel file behind this one")?;
         if direction == Direction::Write {
             self.begin_writing("lease")?;
         }
@@ -257,7 +260,7 @@ impl OpenFile {
     /// The provider's.
     pub fn advance(&mut self, direction: Direction, count: u64) -> Result<()> {
         if !self.capabilities.contains(Capabilities::FD) {
-            return Err(Error::new(Code::ENOTSUP, "advance: no kernel file behind this one"));
+            return Err(self.refused("advance", Code::ENOTSUP, "no kernel file behind this one"));
         }
         self.control.call_ended(self.file.advance(direction, count))
     }
@@ -270,7 +273,8 @@ impl OpenFile {
         self.begin(
             Capabilities::SPLICE | Capabilities::WRITABLE,
             Code::ENOTSUP,
-            "send_from: not supported by this file",
+            "send_from",
+            "not supported by this file",
         )?;
         self.begin_writing("send_from")?;
         let sent = self.file.send_from(from, offset, count.min(COUNT_MAX));
@@ -288,7 +292,8 @@ impl OpenFile {
         self.begin(
             Capabilities::SPLICE | Capabilities::READABLE,
             Code::ENOTSUP,
-            "receive_into: not supported by this file",
+            "receive_into",
+            "not supported by this file",
         )?;
         self.control.call_ended(self.file.receive_into(to, offset, count.min(COUNT_MAX)))
     }
@@ -316,17 +321,29 @@ impl OpenFile {
 
     /// Refuses what the file cannot do, and what its control has ended.
     #[inline]
-    pub(super) fn begin(&self, capability: Capabilities, code: Code, text: &'static str) -> Result<()> {
+    pub(super) fn begin(
+        &self,
+        capability: Capabilities,
+        code: Code,
+        verb: &'static str,
+        text: &'static str,
+    ) -> Result<()> {
         if !self.capabilities.contains(capability) {
-            return Err(Error::new(code, text));
+            return Err(self.refused(verb, code, text));
         }
-        self.control.status()
+        self.control.call_begins(verb, &self.shown)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refused(&self, verb: &str, code: Code, text: &str) -> Error {
+        Error::new(code, format!("{verb} {}: {text}", self.shown))
     }
 
     /// Refuses what writes, after the end and after a write that failed.
     #[inline]
     pub(in crate::host) fn begin_writing(&self, verb: &str) -> Result<()> {
-        self.ending.check(verb)?;
+        self.ending.check(verb, &self.shown)?;
         self.earlier_failure()
     }
 

@@ -14,7 +14,7 @@ impl OpenFile {
     /// # Errors
     /// ENOTSUP: not POLL; the provider's.
     pub fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
-        self.begin_polling("interest")?;
+        self.begin_polling("wait for")?;
         let OpenFile { file, control, promises, .. } = self;
         let interest = control.call_ended(file.interest(wanted))?;
         promises.check(&interest, wanted)?;
@@ -26,8 +26,8 @@ impl OpenFile {
     /// # Errors
     /// ENOTSUP: not POLL. Else as [`read`](OpenFile::read).
     pub fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
-        self.begin(Capabilities::READABLE, Code::EBADF, "try_read: not open for reading")?;
-        self.begin_polling("try_read")?;
+        self.begin(Capabilities::READABLE, Code::EBADF, "read", "not open for reading")?;
+        self.begin_polling("read")?;
         let asked = buf.len().min(COUNT_MAX);
         if asked == 0 {
             return Ok(Some(0));
@@ -42,9 +42,9 @@ impl OpenFile {
     /// # Errors
     /// ENOTSUP: not POLL. Else as [`write`](OpenFile::write).
     pub fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
-        self.begin(Capabilities::WRITABLE, Code::EBADF, "try_write: not open for writing")?;
-        self.begin_polling("try_write")?;
-        self.begin_writing("try_write")?;
+        self.begin(Capabilities::WRITABLE, Code::EBADF, "write", "not open for writing")?;
+        self.begin_polling("write")?;
+        self.begin_writing("write")?;
         let asked = buf.len().min(COUNT_MAX);
         if asked == 0 {
             return Ok(Some(0));
@@ -66,7 +66,7 @@ impl OpenFile {
         if let Some(answer) = self.ending.answer(how) {
             return answer.map(Some);
         }
-        self.begin_polling("try_finish")?;
+        self.begin_polling(how.verb())?;
         self.earlier_failure()?;
         let result = self.file.try_finish(how);
         self.promises.tried(Wanted::FINISH, &result);
@@ -92,11 +92,8 @@ impl OpenFile {
 
     fn begin_polling(&self, verb: &str) -> Result<()> {
         if !self.capabilities().contains(Capabilities::POLL) {
-            return Err(Error::new(
-                Code::ENOTSUP,
-                format!("{verb}: not POLL: this file has only calls that wait"),
-            ));
+            return Err(self.refused(verb, Code::ENOTSUP, "not POLL: this file has only calls that wait"));
         }
-        self.control().status()
+        self.control().call_begins(verb, self.shown())
     }
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::file::{Finish, Interest};
 use crate::flags::{Capabilities, Events, Wanted};
 use crate::host::open::OpenFile;
+use std::sync::Arc;
 
 /// What is read ahead, or taken before it is written.
 const BUFFER: usize = 64 << 10;
@@ -16,6 +17,8 @@ pub(super) struct Worked {
     jobs: Jobs,
     bell: Bell,
     control: Control,
+    /// The descriptor for messages.
+    shown: Arc<str>,
     capabilities: Capabilities,
     place: Place,
     /// The first try decides: what was read ahead, and what is not written yet, share one position.
@@ -56,6 +59,7 @@ impl Worked {
             jobs,
             bell,
             control: file.control().clone(),
+            shown: file.shown_shared().clone(),
             capabilities: file.capabilities(),
             place: Place::Here(file),
             direction: None,
@@ -73,7 +77,7 @@ impl Worked {
     }
 
     pub(super) fn interest(&mut self, wanted: Wanted) -> Result<Interest<'_>> {
-        self.control.status()?;
+        self.begin("wait for")?;
         let mut ready = Wanted::empty();
         if self.is_here() {
             if wanted.contains(Wanted::READ) {
@@ -97,7 +101,7 @@ impl Worked {
     }
 
     pub(super) fn try_read(&mut self, buf: &mut [u8]) -> Result<Option<usize>> {
-        self.control.status()?;
+        self.begin("read")?;
         self.direct(Wanted::READ)?;
         if !self.is_here() {
             return Ok(None);
@@ -123,7 +127,7 @@ impl Worked {
     }
 
     pub(super) fn try_write(&mut self, buf: &[u8]) -> Result<Option<usize>> {
-        self.control.status()?;
+        self.begin("write")?;
         self.direct(Wanted::WRITE)?;
         if !self.is_here() {
             return Ok(None);
@@ -149,7 +153,7 @@ impl Worked {
     }
 
     pub(super) fn try_finish(&mut self, how: Finish) -> Result<Option<()>> {
-        self.control.status()?;
+        self.begin(how.verb())?;
         if !self.capabilities.contains(Capabilities::WRITABLE) {
             return Ok(Some(()));
         }
@@ -170,20 +174,26 @@ impl Worked {
         Ok(None)
     }
 
+    /// Refuses what the control has ended.
+    fn begin(&self, verb: &str) -> Result<()> {
+        self.control.call_begins(verb, &self.shown)
+    }
+
     /// Refuses the direction that the first try did not have.
     fn direct(&mut self, direction: Wanted) -> Result<()> {
-        let (capability, code, text) = match direction {
-            Wanted::READ => (Capabilities::READABLE, Code::EBADF, "try_read: not open for reading"),
-            _ => (Capabilities::WRITABLE, Code::EBADF, "try_write: not open for writing"),
+        let (capability, verb, text) = match direction {
+            Wanted::READ => (Capabilities::READABLE, "read", "not open for reading"),
+            _ => (Capabilities::WRITABLE, "write", "not open for writing"),
         };
+        let refused =
+            |code: Code, text: &str| Err(Error::new(code, format!("{verb} {}: {text}", self.shown)));
         if !self.capabilities.contains(capability) {
-            return Err(Error::new(code, text));
+            return refused(Code::EBADF, text);
         }
         if *self.direction.get_or_insert(direction) == direction {
             return Ok(());
         }
-        let text = "a file without POLL is tried in one direction: open it once for each";
-        Err(Error::new(Code::ENOTSUP, text))
+        refused(Code::ENOTSUP, "a file without POLL is tried in one direction: open it once for each")
     }
 
     /// What failed, for the host; again and again, unless it may be repeated.
