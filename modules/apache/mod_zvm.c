@@ -59,16 +59,27 @@ static void lose(struct work *work) {
     zvm_session_cancel(work->session, NULL);
 }
 
+/* What tells that the client's connection has ended. */
+static struct pollfd end_of_client(conn_rec *connection) {
+    apr_socket_t *socket = ap_get_conn_socket(connection->master ? connection->master : connection);
+    struct pollfd end = {.fd = -1, .events = POLLRDHUP};
+    apr_os_sock_t client;
+    if (socket && apr_os_sock_get(&client, socket) == APR_SUCCESS) end.fd = client;
+    return end;
+}
+
+static bool is_gone(void *connection) {
+    struct pollfd end = end_of_client(connection);
+    return poll(&end, 1, 0) > 0 || ((conn_rec *)connection)->aborted;
+}
+
 /* Waits until the guest has something, or the client is gone. */
 static void wait_for_either(struct work *work) {
     conn_rec *connection = work->r->connection;
-    conn_rec *master = connection->master ? connection->master : connection;
-    apr_socket_t *socket = ap_get_conn_socket(master);
-    struct pollfd fds[2] = {{.fd = exchange_fd(work->exchange), .events = POLLIN}, {.fd = -1, .events = POLLRDHUP}};
-    apr_os_sock_t client;
+    struct pollfd fds[2] = {{.fd = exchange_fd(work->exchange), .events = POLLIN}, end_of_client(connection)};
     /* A guest that is told to end needs no second telling. An HTTP/2 client takes a request back without closing its connection: that
      * is looked for every second. */
-    if (!work->is_lost && socket && apr_os_sock_get(&client, socket) == APR_SUCCESS) fds[1].fd = client;
+    if (work->is_lost) fds[1].fd = -1;
     answer_flush(&work->answer);
     if (poll(fds, 2, connection->master && !work->is_lost ? 1000 : -1) < 0 && errno != EINTR) lose(work);
     if (fds[1].revents || connection->aborted) lose(work);
@@ -181,7 +192,11 @@ static int handle(request_rec *r) {
     sessions = place_sessions(settings);
     queue = place_queue(settings);
     if ((status = ap_setup_client_block(r, REQUEST_CHUNKED_DECHUNK)) != OK) return status;
-    if (!site_enter(settings->site, sessions, queue, r->server->timeout)) {
+    if (!site_enter(settings->site, sessions, queue, r->server->timeout, is_gone, r->connection)) {
+        if (is_gone(r->connection)) {
+            r->connection->aborted = 1;
+            return OK;
+        }
         ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r, "zvm: %d sessions run and %d requests wait: refused", sessions, queue);
         return refuse(r);
     }

@@ -2,7 +2,6 @@
 #include "site.h"
 #include <apr_file_io.h>
 #include <apr_strings.h>
-#include <errno.h>
 #include <time.h>
 
 /* The grammar's limit for a manifest. */
@@ -103,25 +102,31 @@ int32_t site_session(struct site *site, zvm_host *host, zvm_session **out, zvfs_
     return code ? code : zvm_template_session(site->shared, out, err);
 }
 
-static struct timespec after(apr_interval_time_t wait) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += (time_t)apr_time_sec(wait);
-    return at;
+static bool wait_for_room(struct site *site, int sessions, apr_interval_time_t timeout, bool (*is_gone)(void *), void *arg) {
+    struct timespec now, look;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    for (time_t end = now.tv_sec + (time_t)apr_time_sec(timeout); site->running >= sessions && now.tv_sec < end;) {
+        look = (struct timespec){now.tv_sec + 1, now.tv_nsec};
+        pthread_cond_timedwait(&site->left, &site->lock, &look);
+        if (is_gone(arg)) return false;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    }
+    return site->running < sessions;
 }
 
-bool site_enter(struct site *site, int sessions, int queue, apr_interval_time_t timeout) {
-    struct timespec deadline = after(timeout);
-    int failed = 0;
+bool site_enter(struct site *site, int sessions, int queue, apr_interval_time_t timeout, bool (*is_gone)(void *), void *arg) {
     bool entered;
     pthread_mutex_lock(&site->lock);
-    if (site->running >= sessions && site->waiting < queue) {
+    entered = site->running < sessions;
+    if (!entered && site->waiting < queue) {
         site->waiting++;
-        while (site->running >= sessions && !failed) failed = pthread_cond_timedwait(&site->left, &site->lock, &deadline);
+        entered = wait_for_room(site, sessions, timeout, is_gone, arg);
         site->waiting--;
     }
-    entered = site->running < sessions;
-    if (entered) site->running++;
+    if (entered)
+        site->running++;
+    else if (site->running < sessions)
+        pthread_cond_signal(&site->left); /* it is gone, and was told of a place that another one waits for */
     pthread_mutex_unlock(&site->lock);
     return entered;
 }

@@ -31,9 +31,9 @@ void site_stop(struct site *site);
 /* Makes a session, for which there is room. The first one of a process has the program compiled. Returns 0 or a negative code. */
 int32_t site_session(struct site *site, zvm_host *host, zvm_session **out, zvfs_error *err);
 
-/* Counts a session in, for as long as fewer than `sessions` run, else waits; `queue` requests may do that, until the timeout. False:
- * there is no room. */
-bool site_enter(struct site *site, int sessions, int queue, apr_interval_time_t timeout);
+/* Counts a session in, for as long as fewer than `sessions` run, else waits; `queue` requests may do that, until the timeout, or until
+ * `is_gone`, which is asked every second, says that nobody waits any more. False: there is no room, or it is gone. */
+bool site_enter(struct site *site, int sessions, int queue, apr_interval_time_t timeout, bool (*is_gone)(void *), void *arg);
 void site_leave(struct site *site);
 
 #endif

@@ -2,13 +2,14 @@
 #include "ngx_http_zvm.h"
 
 /* As many bytes as a client sends, or takes; a guest that needs a limit gets one by its Timeout, or by a manifest of its own. What
- * it writes into the error log is limited. */
+ * it writes into the error log is limited. What has come of a body is there to be read, however little. */
 #define NGX_HTTP_ZVM_DEFAULT                                                                                            \
     "Version = 20140509\n"                                                                                              \
     "Program = %V\n"                                                                                                    \
     "Memory = 64m, 0\n"                                                                                                 \
     "Timeout = 10\n"                                                                                                    \
     "Deterministic = 0\n"                                                                                               \
+    "Interactive = /dev/stdin\n"                                                                                        \
     "Channel = /dev/null, /dev/stdin, 0, 0x7fffffffffffffff, 0x7fffffffffffffff, 0, 0\n"                                \
     "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0x7fffffffffffffff, 0x7fffffffffffffff\n"                               \
     "Channel = /dev/null, /dev/stderr, 0, 0, 0, 1000, 64k\n"

@@ -121,6 +121,7 @@ int main(void) {
     if (MODE("")) header(""), puts("hello");
     else if (MODE("echo")) echo();
     else if (MODE("sum")) sum();
+    else if (MODE("say-and-sum")) fprintf(stderr, "begun %lld\n", number), sum();
     else if (MODE("environment")) environment();
     else if (MODE("many")) many(number);
     else if (MODE("ticks")) ticks((int)number);

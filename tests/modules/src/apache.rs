@@ -1,7 +1,7 @@
 //! Apache with the module in it, and a client that says each byte itself.
 
 use crate::gate::large_program;
-use crate::process::{children, descriptors, peak};
+use crate::process::{children, descriptors, falls_quiet, peak, threads};
 use crate::{WASM_TOOLS, build, guest, sanitizers};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, Permissions};
@@ -44,7 +44,8 @@ pub struct Answer {
 impl Apache {
     /// Whether the machine has Apache with its headers, and what builds the module and guests; if not, it was said.
     pub fn is_here() -> bool {
-        have(&["apache2", "apxs", "make", "cc", "curl"]) && have(&WASM_TOOLS)
+        let event = format!("{MODULES}/mod_mpm_event.so");
+        have(&["apache2", "apxs", &event, "make", "cc", "curl"]) && have(&WASM_TOOLS)
     }
 
     /// A server with these manifests, in which `$FOLDER` is a folder that guests can reach, and further lines of configuration for each.
@@ -172,6 +173,16 @@ impl Apache {
         (self.port, self.tls_port)
     }
 
+    /// The name of its MPM, which has its processes and threads; and how many threads its child processes have.
+    pub fn mpm(&mut self) -> (String, usize) {
+        let mut apache = Command::new("apache2");
+        apache.args(["-V", "-f"]).arg(self.folder.path().join("apache2.conf"));
+        let said = String::from_utf8(succeeded(apache).stdout).unwrap();
+        let name = said.lines().find_map(|line| line.strip_prefix("Server MPM:")).unwrap_or_default();
+        let of_children = children(self.process.child().id()).into_iter().map(|child| threads(child).len());
+        (name.trim().to_owned(), of_children.sum())
+    }
+
     /// The folder that guests can reach.
     pub fn guests(&self) -> PathBuf {
         self.folder.path().join("guests")
@@ -200,6 +211,11 @@ impl Apache {
     /// The most memory that the child processes ever had, in bytes.
     pub fn peak(&mut self) -> usize {
         children(self.process.child().id()).into_iter().map(peak).sum()
+    }
+
+    /// Whether the child processes compute nothing for a while.
+    pub fn falls_quiet(&mut self) -> bool {
+        children(self.process.child().id()).into_iter().all(falls_quiet)
     }
 
     /// How many processes its children have started.
@@ -252,13 +268,18 @@ impl Apache {
 
     /// curl's output for a URL of this server, over TLS or not.
     pub fn curl(&self, arguments: &[&str], tls: bool, path: &str) -> String {
+        String::from_utf8(succeeded(self.curl_command(arguments, tls, path)).stdout).unwrap()
+    }
+
+    /// The command curl, not yet run.
+    pub fn curl_command(&self, arguments: &[&str], tls: bool, path: &str) -> Command {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--insecure"]).args(arguments);
         curl.arg(match tls {
             true => format!("https://127.0.0.1:{}{path}", self.tls_port),
             false => format!("http://127.0.0.1:{}{path}", self.port),
         });
-        String::from_utf8(succeeded(curl).stdout).unwrap()
+        curl
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a process of a server holds.
 
 use std::fs;
+use std::thread::sleep;
 use std::time::Duration;
 
 /// The most memory that a process ever had, in bytes.
@@ -18,6 +19,13 @@ pub fn cpu(pid: u32) -> Duration {
     let ticks: u64 =
         fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
     Duration::from_millis(ticks * 10)
+}
+
+/// Whether it computes nothing for a while.
+pub fn falls_quiet(pid: u32) -> bool {
+    let before = cpu(pid);
+    sleep(Duration::from_millis(200));
+    cpu(pid) == before
 }
 
 /// One of a process's threads.

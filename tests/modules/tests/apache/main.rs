@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod clients;
 mod compiling;
 mod configuration;
+mod limits;
 mod redirects;
 
 use rustix::fs::OFlags;
@@ -12,12 +14,11 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use zvfs_modules_tests::apache::{Answer, Apache};
 use zvfs_modules_tests::{WRONG_HEADS, raw};
-use zvfs_test_support::{LIMIT, eventually, fifo, run};
+use zvfs_test_support::{LIMIT, eventually, fifo};
 
 /// Bytes that no two places have alike.
 fn pattern(size: usize) -> Vec<u8> {
@@ -42,6 +43,19 @@ fn with_a_reader(gate: &Path) -> File {
         writer.is_some()
     });
     writer.unwrap()
+}
+
+#[test]
+fn the_server_runs_mpm_event() {
+    if !Apache::is_here() {
+        return;
+    }
+    let mut apache = Apache::start(&[("guest", "", "")]);
+    assert_eq!(apache.request("/guest?", b"").text(), ("hello\n".into(), true));
+    let (mpm, threads) = apache.mpm();
+    assert_eq!(mpm, "event");
+    // ThreadsPerChild, in one process, and those that listen and manage.
+    assert!(threads > 32, "{threads} threads");
 }
 
 #[test]
@@ -187,6 +201,27 @@ fn bodies_stream_both_ways_over_http_1_2_and_tls() {
     assert!(is_whole && came == answer, "{} bytes", came.len());
 }
 
+/// Of a manifest that says so; of others a read waits for all that it asked for.
+#[test]
+fn what_has_come_of_a_body_is_there_to_be_read() {
+    if !Apache::is_here() {
+        return;
+    }
+    let live = "Interactive = /dev/stdin\nChannel = /dev/null, /dev/stdin, 0, 1000, 1000, 0, 0";
+    let apache = Apache::start(&[("live", live, "")]);
+    let mut stream = apache.connect();
+    write!(stream, "POST /live?echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n").unwrap();
+    for part in ["half", "more"] {
+        stream.write_all(part.as_bytes()).unwrap();
+        let mut came = Vec::new();
+        while !came.ends_with(part.as_bytes()) {
+            let mut byte = [0];
+            assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&came));
+            came.push(byte[0]);
+        }
+    }
+}
+
 #[test]
 fn a_gibibyte_passes_through_a_guest_with_flat_memory() {
     if !Apache::is_here() {
@@ -292,54 +327,6 @@ fn a_guest_reaches_what_its_manifest_lists_and_says_what_it_says_in_the_log() {
         assert!(id.len() > 5, "{line}");
     }
     assert!(!log.contains('\x1b') && log.contains("slash? and behind a NUL"), "{log}");
-}
-
-/// A stranger's report: it read 200 and no body, and took that for a success.
-#[test]
-fn a_client_that_ends_its_side_gets_no_answer() {
-    if !Apache::is_here() {
-        return;
-    }
-    let apache = Apache::start(&[("gated", GATED, "")]);
-    let gate = gate(&apache);
-    let mut stream = apache.connect();
-    stream.write_all(b"GET /gated?file HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    let _never_written = with_a_reader(&gate);
-    stream.shutdown(Shutdown::Write).unwrap();
-    let answer = Answer::read(&mut stream);
-    assert_eq!((answer.status, answer.head.as_str()), (0, ""));
-}
-
-#[test]
-fn a_client_that_leaves_ends_its_session() {
-    if !Apache::is_here() {
-        return;
-    }
-    let apache = Apache::start(&[("guest", "Timeout = 1000", "ZvmSessions 1\nZvmQueue 1")]);
-    let ask = |query: &str| {
-        let mut stream = apache.connect();
-        let head = format!("GET /guest?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        stream
-    };
-    // One that computes, and one that writes to a client that does not read.
-    for query in ["spin", "many=1000000000"] {
-        let leaving = ask(query);
-        let mut waiting = ask("");
-        if query != "spin" {
-            let mut first = [0; 100];
-            (&leaving).read_exact(&mut first).unwrap();
-        }
-        drop(leaving);
-        assert_eq!(Answer::read(&mut waiting).text(), ("hello\n".into(), true), "{query}");
-    }
-    // Over HTTP/2 too, where Apache answers on a connection of its own making.
-    let mut leaving = Command::new("curl");
-    leaving.args(["--silent", "--http2-prior-knowledge", "--max-time", "1"]);
-    leaving.arg(format!("http://127.0.0.1:{}/guest?spin", apache.ports().0));
-    let timed_out = 28;
-    assert_eq!(run(leaving).unwrap().status.code(), Some(timed_out));
-    assert_eq!(Answer::read(&mut ask("")).text(), ("hello\n".into(), true));
 }
 
 #[test]

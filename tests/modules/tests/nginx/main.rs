@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod answers;
+mod clients;
 mod compiling;
 mod configuration;
 mod failures;
+mod limits;
 mod load;
 mod streams;
 

@@ -46,6 +46,35 @@ fn a_large_body_and_a_large_answer_pass_through_with_flat_memory() {
 }
 
 #[test]
+fn bodies_stream_both_ways_over_http_1_2_and_tls() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start("zvm_timeout 120s;", CGI);
+    let (size, upload) = (16 * MIB, server.at("body.in"));
+    let bytes: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+    let total: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
+    fs::write(&upload, &bytes).unwrap();
+    for (scheme, version) in [
+        ("http", &["--http1.0"][..]),
+        ("http", &["--http1.1"]),
+        ("https", &["--http1.1", "-H", "Transfer-Encoding: chunked"]),
+        ("https", &["--http2"]),
+    ] {
+        let ask = |path: &str, options: &[&str]| {
+            let said = server.curl(scheme, path, &[version, options].concat());
+            assert_eq!(status(&said), Some(0), "{scheme} {version:?} {path}: {}", server.log());
+            said.stdout
+        };
+        let summed = ask("/cgi?sum", &["-T", &upload]);
+        assert_eq!(String::from_utf8_lossy(&summed), format!("{size} {total}\n"), "{scheme} {version:?}");
+        assert!(ask("/cgi?echo", &["-T", &upload]) == bytes, "{scheme} {version:?}");
+        let came = ask(&format!("/cgi?many={size}"), &[]);
+        assert!(came.len() == size && came.iter().all(|byte| *byte == b'x'), "{scheme} {version:?}");
+    }
+}
+
+#[test]
 fn a_gibibyte_passes_through_a_guest_with_flat_memory() {
     if !Nginx::is_here() {
         return;
@@ -114,6 +143,21 @@ fn what_a_guest_writes_reaches_the_client_before_it_ends() {
     let said = server.curl("https", "/cgi?ticks=1000", &["--http2", "--max-time", "1"]);
     assert_eq!(status(&said), Some(28));
     assert_eq!(server.get("/cgi").text(), "hello\n");
+}
+
+/// A read once waited for 64 KiB of a body, or its end.
+#[test]
+fn what_has_come_of_a_body_is_there_to_be_read() {
+    if !Nginx::is_here() {
+        return;
+    }
+    let server = Nginx::start("zvm_timeout 120s;", CGI);
+    let mut stream = server.connect();
+    write!(stream, "POST /cgi?echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n").unwrap();
+    for part in ["half", "more"] {
+        stream.write_all(part.as_bytes()).unwrap();
+        read_until(&mut stream, part.as_bytes());
+    }
 }
 
 /// A stranger's report: over HTTP/1.1 the header came with the first byte of the body, however late that was.
