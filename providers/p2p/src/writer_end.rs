@@ -305,12 +305,13 @@ impl WriterEnd {
                     vec![Message::Discard(reason.clone())]
                 }
             };
-            let said: Result<(), Reason> = match &mut met.outlet {
-                Some(outlet) => outlet.say(&words),
-                None => Ok(words.iter().for_each(|word| met.say(word))),
-            };
-            if let Err(why) = said {
-                self.over(Outcome::Failed(of_reason(&why)));
+            match &mut met.outlet {
+                Some(outlet) => {
+                    if let Err(why) = outlet.say(&words) {
+                        self.over(Outcome::Failed(of_reason(&why)));
+                    }
+                }
+                None => words.iter().for_each(|word| met.say(word)),
             }
         }
         self.news.notify_one();

@@ -225,7 +225,7 @@ fn met_by(server: &NatsServer, wall: impl FnOnce(&std::path::Path) -> Command) -
     let between = Between::new(port);
     let house = House::at_address(&server.address(), ON);
     let mut reader = house.reader("a");
-    let _copy = Copy::by(wall(&command()), &format!("127.0.0.1:{}", between.port), ON, "nats:a:w", false);
+    let _copy = Copy::by(wall(command()), &format!("127.0.0.1:{}", between.port), ON, "nats:a:w", false);
     read_exactly(&mut reader, MUCH);
     let before = between.count();
     read_exactly(&mut reader, MUCH);
@@ -243,7 +243,7 @@ fn ends_of_two_users_do_not_meet() {
         command.uid(65534);
         command
     };
-    if !nobody(&command()).arg("--version").output().is_ok_and(|output| output.status.success()) {
+    if !nobody(command()).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return skip("another user cannot execute the command");
     }
     let Some(server) = NatsServer::debian() else { return };
