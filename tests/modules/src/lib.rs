@@ -9,6 +9,7 @@
 //! | `gate` | a compiler that waits |
 //! | `process` | what a process of a server holds |
 //! | `sanitizers` | a module with sanitizers, in a server without |
+//! | `streams` | a client that reads while it sends, or slowly |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 pub mod apache;
@@ -18,6 +19,7 @@ pub mod nginx;
 pub mod process;
 pub mod redis;
 mod sanitizers;
+pub mod streams;
 
 pub use build::{WASM_TOOLS, guest, module};
 

@@ -7,6 +7,7 @@ mod compiling;
 mod configuration;
 mod limits;
 mod redirects;
+mod streams;
 
 use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -19,11 +20,6 @@ use std::thread;
 use zvfs_modules_tests::apache::{Answer, Apache};
 use zvfs_modules_tests::{WRONG_HEADS, raw};
 use zvfs_test_support::{LIMIT, eventually, fifo};
-
-/// Bytes that no two places have alike.
-fn pattern(size: usize) -> Vec<u8> {
-    (0..size as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
-}
 
 /// A FIFO that guests read as `/data`.
 fn gate(apache: &Apache) -> PathBuf {
@@ -159,84 +155,6 @@ fn data_of_head(apache: &Apache, path: &str) -> usize {
             return data;
         }
     }
-}
-
-#[test]
-fn bodies_stream_both_ways_over_http_1_2_and_tls() {
-    if !Apache::is_here() {
-        return;
-    }
-    let apache = Apache::start(&[("guest", "", "")]);
-    let body = pattern(16 << 20);
-    let sum: u64 = body.iter().map(|byte| u64::from(*byte)).sum();
-    let file = apache.guests().join("body");
-    fs::write(&file, &body).unwrap();
-    let data = format!("@{}", file.display());
-    let (size, many) = (body.len(), body.len().to_string());
-    for (arguments, tls) in [
-        (&["--http1.1"][..], false),
-        (&["--http1.1", "-H", "Transfer-Encoding: chunked"], true),
-        (&["--http2-prior-knowledge"], false),
-        (&["--http2"], true),
-    ] {
-        let mut post = arguments.to_vec();
-        post.extend(["--data-binary", &data]);
-        assert_eq!(apache.curl(&post, tls, "/guest?sum"), format!("{size} {sum}\n"), "{arguments:?}");
-        let mut get = arguments.to_vec();
-        get.extend(["--output", "/dev/null", "--write-out", "%{size_download}"]);
-        assert_eq!(apache.curl(&get, tls, &format!("/guest?many={many}")), many, "{arguments:?}");
-    }
-    // Back and forth, with the client reading while it writes.
-    let mut stream = apache.connect();
-    let head = format!(
-        "POST /guest?echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        8 << 20
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut writer = stream.try_clone().unwrap();
-    let (answer, sent) = (body[..8 << 20].to_vec(), body);
-    let writing = thread::spawn(move || writer.write_all(&sent[..8 << 20]).unwrap());
-    let (came, is_whole) = Answer::read(&mut stream).bytes();
-    writing.join().unwrap();
-    assert!(is_whole && came == answer, "{} bytes", came.len());
-}
-
-/// Of a manifest that says so; of others a read waits for all that it asked for.
-#[test]
-fn what_has_come_of_a_body_is_there_to_be_read() {
-    if !Apache::is_here() {
-        return;
-    }
-    let live = "Interactive = /dev/stdin\nChannel = /dev/null, /dev/stdin, 0, 1000, 1000, 0, 0";
-    let apache = Apache::start(&[("live", live, "")]);
-    let mut stream = apache.connect();
-    write!(stream, "POST /live?echo HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n").unwrap();
-    for part in ["half", "more"] {
-        stream.write_all(part.as_bytes()).unwrap();
-        let mut came = Vec::new();
-        while !came.ends_with(part.as_bytes()) {
-            let mut byte = [0];
-            assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&came));
-            came.push(byte[0]);
-        }
-    }
-}
-
-#[test]
-fn a_gibibyte_passes_through_a_guest_with_flat_memory() {
-    if !Apache::is_here() {
-        return;
-    }
-    let mut apache = Apache::start(&[("guest", "Timeout = 1000", "")]);
-    assert_eq!(apache.curl(&["-d", "a"], false, "/guest?sum"), "1 97\n");
-    let body = apache.guests().join("body");
-    let size: u64 = 1 << 30;
-    File::create(&body).unwrap().set_len(size).unwrap();
-    let before = apache.peak();
-    let said = apache.curl(&["-T", body.to_str().unwrap()], false, "/guest?sum");
-    assert_eq!(said, format!("{size} 0\n"), "{}", apache.log());
-    let grown = apache.peak().saturating_sub(before);
-    assert!(grown < 48 << 20, "{grown} bytes more than before");
 }
 
 #[test]
