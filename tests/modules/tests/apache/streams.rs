@@ -27,8 +27,8 @@ fn bodies_stream_both_ways_over_http_1_2_and_tls() {
         let mut post = arguments.to_vec();
         post.extend(["--data-binary", &data]);
         assert_eq!(apache.curl(&post, tls, "/guest?sum"), format!("{size} {sum}\n"), "{arguments:?}");
-        let mut get = arguments.to_vec();
-        get.extend(["--output", "/dev/null", "--write-out", "%{size_download}"]);
+        // Without a body, which must not be announced either: Apache would wait for it before it ends its answer.
+        let get = [arguments[0], "--output", "/dev/null", "--write-out", "%{size_download}"];
         assert_eq!(apache.curl(&get, tls, &format!("/guest?many={many}")), many, "{arguments:?}");
     }
     // Back and forth in chunks, with the client reading while it writes.
