@@ -164,7 +164,7 @@ struct Met {
 
 impl Met {
     /// Serves the writer to the end of its stream. `early` is what it said before it was answered.
-    async fn serve(self, stream: Stream, early: Vec<u8>, is_answered: bool) {
+    async fn serve(self, mut stream: Stream, early: Vec<u8>, is_answered: bool) {
         self.reader.tell(|end| {
             end.hear(self.id, &early);
             if !is_answered {
@@ -172,7 +172,9 @@ impl Met {
                 end.ended(self.id, None);
             }
         });
-        drive(stream, &self).await;
+        drive(&mut stream, &self).await;
+        // Its memory stays until then: a writer that saw the memory's end before it read the last word would think its reader lost.
+        stream.until_finished().await;
         self.reader.tell(|end| end.leave(self.id));
     }
 }

@@ -30,12 +30,12 @@ pub async fn serve_writer(pipe: Arc<Awaited<WriterEnd>>, plan: Plan, node: Arc<N
     let side = Writing { pipe, news };
     match seek(&side, plan, node).await {
         Ok(Some(found)) => {
-            let Found { stream, established, rest } = found;
+            let Found { mut stream, established, rest } = found;
             side.pipe.tell(|end| {
                 end.meet(established);
                 end.hear(&rest);
             });
-            drive(stream, &side).await;
+            drive(&mut stream, &side).await;
         }
         Ok(None) => {}
         Err(failure) => side.pipe.tell(|end| end.over(Outcome::Failed(failure))),

@@ -75,6 +75,13 @@ impl Stream {
             Outgoing::Local(stream) => drop(stream.shutdown().await),
         }
     }
+
+    /// Waits until the other side has finished too, so has read all that was said to it, or is gone. What it sends is dropped.
+    pub async fn until_finished(&mut self) {
+        let mut buf = [0; 4096];
+        let read = async { while self.incoming.read(&mut buf).await.is_ok_and(|count| count > 0) {} };
+        let _ = timeout(PARTING, read).await;
+    }
 }
 
 impl Outgoing {
@@ -90,8 +97,8 @@ impl Outgoing {
 }
 
 /// Moves the bytes of a side until that wants nothing more.
-pub async fn drive(mut stream: Stream, side: &impl Side) {
-    let Stream { incoming, outgoing } = &mut stream;
+pub async fn drive(stream: &mut Stream, side: &impl Side) {
+    let Stream { incoming, outgoing } = &mut *stream;
     let mut buf = vec![0; READ];
     let mut out = Bytes::new();
     // Whoever takes no more says why on its own direction, or is lost.
