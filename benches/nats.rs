@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use vfs_core::{Configuration, Finish, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{heading, pair_timed, peers, provider_folder};
+use zvfs_benches::{heading, is_wanted, pair_timed, peers, provider_folder};
 use zvfs_engines::NatsServer;
 use zvfs_test_support::free_port;
 
@@ -65,13 +65,6 @@ fn main() -> Result<(), Failure> {
         pair_timed(name, (total >> 20) as u64, || over_nats(size, total), over_tcp);
     }
     Ok(())
-}
-
-/// Whether the command line names these rows, or none.
-fn is_wanted(title: &str) -> bool {
-    // Cargo adds `--bench`.
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
-    words.peek().is_none() || words.any(|word| title.contains(&word))
 }
 
 fn on_one_host(together: &[Registry; 2]) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::peers::{self, Failure, free_port};
-use zvfs_benches::{heading, pair_timed, provider_folder};
+use zvfs_benches::{heading, is_wanted, pair_timed, provider_folder};
 
 /// The size of a write, and how much of it in all.
 const WRITES: [(&str, usize, usize); 4] = [
@@ -139,13 +139,6 @@ fn streams(
         let (mib, ours) = ((total >> 20) as u64, || expect(through_ours(size, total)));
         pair_timed(name, mib, ours, || expect(through_peer(size, total)));
     }
-}
-
-/// Whether the command line names these rows, or none.
-fn is_wanted(title: &str) -> bool {
-    // Cargo adds `--bench`.
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
-    words.peek().is_none() || words.any(|word| title.contains(&word))
 }
 
 /// Two hosts in one process.

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{heading, pair_timed, peers, provider_folder};
+use zvfs_benches::{heading, is_wanted, pair_timed, peers, provider_folder};
 use zvfs_test_support::free_port;
 
 /// The size of a write, and how much of it in all.
@@ -64,13 +64,6 @@ fn main() -> Result<(), Failure> {
     let trips = || expect(trips_by_netpipe(&hosts, &["p2p:there".to_owned(), "p2p:back".to_owned()]));
     pair_timed("there and back", TRIPS, trips, || expect(runtime.block_on(quic.trips())));
     Ok(())
-}
-
-/// Whether the command line names these rows, or none.
-fn is_wanted(title: &str) -> bool {
-    // Cargo adds `--bench`.
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
-    words.peek().is_none() || words.any(|word| title.contains(&word))
 }
 
 fn on_one_host(together: &[Registry; 2], fifo: &Path) -> Result<(), Failure> {

@@ -139,6 +139,13 @@ fn processors_time(whose: Range<usize>) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// Whether the command line names these rows, or none.
+pub fn is_wanted(title: &str) -> bool {
+    // Cargo adds `--bench`.
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-')).peekable();
+    words.peek().is_none() || words.any(|word| title.contains(&word))
+}
+
 /// Prints what the columns of the rows are.
 pub fn heading(title: &str, ours: &str, peer: &str) {
     *HEADING.lock().unwrap_or_else(PoisonError::into_inner) = [title, ours, peer].map(str::to_owned);
