@@ -36,10 +36,8 @@ pub fn kernel_flags(flags: OpenFlags) -> OFlags {
         (false, true) => OFlags::WRONLY,
         _ => OFlags::RDONLY,
     };
-    let bits = [
-        (OpenFlags::CREATE, OFlags::CREATE),
-        (OpenFlags::EXCLUSIVE, OFlags::EXCL),
-        (OpenFlags::APPEND, OFlags::APPEND),
-    ];
-    kernel | bits.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, bit)| bit).collect()
+    kernel.set(OFlags::CREATE, flags.contains(OpenFlags::CREATE));
+    kernel.set(OFlags::EXCL, flags.contains(OpenFlags::EXCLUSIVE));
+    kernel.set(OFlags::APPEND, flags.contains(OpenFlags::APPEND));
+    kernel
 }

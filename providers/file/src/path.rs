@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use vfs_core::{Code, Error, Request, Result};
 
 /// Finds the absolute path that a request names. It may hold bytes that are not UTF-8.
@@ -86,18 +86,16 @@ pub enum Standard {
 impl Standard {
     /// Recognises the three names; they are compared as text, whatever links `/dev` may hold.
     pub fn of_path(path: &Path) -> Option<Standard> {
-        let mut parts = path.components().filter(|part| *part != Component::CurDir).skip(1);
-        if parts.next()?.as_os_str() != "dev" {
+        // Each open asks: most paths are told apart by their first name.
+        let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
+        let mut names = parts.filter(|part| !matches!(*part, b"" | b"."));
+        if names.next()? != b"dev" {
             return None;
         }
-        let name = parts.next()?;
-        if parts.next().is_some() {
-            return None;
-        }
-        match name.as_os_str().to_str()? {
-            "stdin" => Some(Standard::In),
-            "stdout" => Some(Standard::Out),
-            "stderr" => Some(Standard::Error),
+        match (names.next()?, names.next()) {
+            (b"stdin", None) => Some(Standard::In),
+            (b"stdout", None) => Some(Standard::Out),
+            (b"stderr", None) => Some(Standard::Error),
             _ => None,
         }
     }
@@ -106,7 +104,6 @@ impl Standard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn a_uri_is_decoded_exactly_once() {
@@ -155,7 +152,7 @@ mod tests {
     fn the_standard_streams_are_known_by_name() {
         assert_eq!(Standard::of_path(Path::new("/dev/stdin")), Some(Standard::In));
         assert_eq!(Standard::of_path(Path::new("//dev/./stdout")), Some(Standard::Out));
-        assert_eq!(Standard::of_path(Path::new("/dev/stderr")), Some(Standard::Error));
+        assert_eq!(Standard::of_path(Path::new("/dev/stderr/")), Some(Standard::Error));
         for other in ["/dev", "/dev/null", "/dev/stdin/x", "/stdin", "/dev/../stdin", "/x/dev/stdin"] {
             assert_eq!(Standard::of_path(Path::new(other)), None, "{other}");
         }
