@@ -23,6 +23,30 @@ const PATH_SCHEMES: [&str; 2] = ["magnet", "torrent"];
 /// What follows these is a host, after any number of slashes.
 const HOST_SCHEMES: [&str; 5] = ["ftp", "http", "https", "ws", "wss"];
 
+/// Hides something, or has to be escaped.
+const SPECIAL: u8 = 1;
+/// Two of them begin an authority.
+const SLASH: u8 = 2;
+/// Separates layers.
+const COLON: u8 = 4;
+const NOT_ASCII: u8 = 8;
+/// What each byte may mean for a text's form.
+const BYTE_KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'@' | b'?' | b'#' | b';' | b'\\' | b'%' | 0..=31 | 127 => SPECIAL,
+            b'/' => SLASH,
+            b':' => COLON,
+            128.. => NOT_ASCII,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
+
 impl<'a> Shown<'a> {
     /// The text itself where nothing needs hiding, so that an ordinary open allocates nothing for its messages.
     pub fn to_cow(self) -> Cow<'a, str> {
@@ -31,23 +55,22 @@ impl<'a> Shown<'a> {
 
     /// Whether there is nothing to hide, to escape or to cut. Each open asks, so that it is one pass over most texts.
     fn is_plain(self) -> bool {
-        let bytes = self.0.as_bytes();
-        let (mut before, mut parts, mut is_ascii) = (0, 1, true);
-        for byte in bytes {
-            match byte {
-                b'@' | b'?' | b'#' | b';' | b'\\' | b'%' | 0..=31 | 127 => return false,
-                b'/' if before == b'/' => return false,
-                b':' => parts += 1,
-                128.. => is_ascii = false,
-                _ => {}
-            }
-            before = *byte;
+        if self.0.len() > SHOWN_MAX {
+            return false;
+        }
+        let (mut found, mut twice, mut before) = (0, 0, 0);
+        for byte in self.0.bytes() {
+            let kind = BYTE_KINDS[usize::from(byte)];
+            found |= kind;
+            twice |= kind & before;
+            before = kind;
         }
         let has_host = |part: &str| HOST_SCHEMES.iter().any(|scheme| part.eq_ignore_ascii_case(scheme));
-        bytes.len() <= SHOWN_MAX
-            && parts <= LAYERS_MAX
-            && (is_ascii || self.0.chars().all(is_printable))
-            && (parts == 1 || !self.0.split(':').any(has_host))
+        let is_plain_layer = |(depth, part): (usize, &str)| depth < LAYERS_MAX && !has_host(part);
+        found & SPECIAL == 0
+            && twice & SLASH == 0
+            && (found & NOT_ASCII == 0 || self.0.chars().all(is_printable))
+            && (found & COLON == 0 || self.0.split(':').enumerate().all(is_plain_layer))
     }
 
     /// Secrets hidden and nothing else: whole, and with the characters that a terminal obeys. For a form that escapes them in its
