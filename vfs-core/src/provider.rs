@@ -228,11 +228,21 @@ static NO_SETTINGS: Settings = Settings::none();
 impl<'a> Request<'a> {
     /// A request with no flags and no settings. `scheme` is one that the provider declares.
     pub fn new(context: &'a Context, scheme: &'a str, descriptor: Descriptor<'a>) -> Request<'a> {
+        Request::shown_as(context, scheme, descriptor, Shown(descriptor.as_written()).to_cow())
+    }
+
+    /// The same where the descriptor's form for messages is known.
+    pub(crate) fn shown_as(
+        context: &'a Context,
+        scheme: &'a str,
+        descriptor: Descriptor<'a>,
+        shown: Cow<'a, str>,
+    ) -> Request<'a> {
         Request {
             context,
             scheme,
             descriptor,
-            shown: Shown(descriptor.as_written()).to_cow(),
+            shown,
             flags: OpenFlags::empty(),
             expected_size: None,
             settings: &NO_SETTINGS,

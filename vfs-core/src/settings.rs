@@ -68,13 +68,15 @@ impl Settings {
                 Err(problem) => problems.push(problem),
             }
         }
-        let defaults = schema.iter().filter(|setting| match scope {
+        let has_default = |setting: &Setting| match scope {
             Scope::OPEN => setting.scope == Scope::OPEN,
             _ => setting.scope.contains(scope),
-        });
-        for setting in defaults {
-            let absent = !written.iter().any(|(known, _)| *known == setting.name);
-            if let (true, Some(default)) = (absent, &setting.default) {
+        };
+        for setting in schema {
+            if let Some(default) = &setting.default
+                && has_default(setting)
+                && !written.iter().any(|(known, _)| *known == setting.name)
+            {
                 match setting.parse(default) {
                     Ok(value) => values.push((setting.name.clone(), setting.kind, value)),
                     Err(problem) => problems.push(problem),
@@ -89,7 +91,7 @@ impl Settings {
     }
 
     #[cfg(feature = "host")]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(String, SettingKind, Value)> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &(String, SettingKind, Value)> {
         self.values.iter()
     }
 

@@ -34,17 +34,24 @@ pub(crate) fn with_request<T>(
     let scheme = unsafe { <&str>::check(request.scheme, "the scheme") }?;
     // SAFETY: as above.
     let descriptor = unsafe { <&str>::check(request.descriptor, "the descriptor") }?;
+    let shown = match request.shown {
+        // What most descriptors are: nothing in them is hidden.
+        shown if shown == request.descriptor => descriptor,
+        // SAFETY: as above.
+        shown => unsafe { <&str>::check(shown, "the descriptor for messages") }?,
+    };
     // SAFETY: the ABI: a NULL-terminated list, valid during the call.
     let settings = unsafe { <Settings as Argument>::check(request.settings, "the settings") }?;
     let live = LiveContext(Arc::new(ForeignContext {
         host: host.clone(),
         context: request.context,
         on_cancel: Mutex::new(None),
+        had_on_cancel: AtomicBool::new(false),
         ended: AtomicBool::new(false),
         inside: AtomicUsize::new(0),
     }));
     let context = Context::new(live.0.clone());
-    let ours = Request::new(&context, scheme, Descriptor::parse(descriptor)?)
+    let ours = Request::shown_as(&context, scheme, Descriptor::parse(descriptor)?, shown.into())
         .with_flags(OpenFlags::from_bits(request.flags))
         .with_expected_size(Some(request.expected_size).filter(|size| *size != abi::SIZE_UNKNOWN))
         .with_settings(&settings);
@@ -175,6 +182,8 @@ pub(crate) struct ForeignContext {
     host: Arc<ForeignHost>,
     context: *mut abi::Context,
     on_cancel: Mutex<Option<CancelFn>>,
+    /// Whether there ever was one: most files need none.
+    had_on_cancel: AtomicBool,
     /// Set by close: a clone that a provider kept is then answered here, since the pointer no longer points to anything.
     ended: AtomicBool,
     /// Calls that passed `ended` and have not come back.
@@ -205,11 +214,20 @@ unsafe impl Sync for ForeignContext {}
 impl ForeignContext {
     pub(crate) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
+        if self.inside.load(Ordering::SeqCst) > 0 {
+            self.await_inside();
+        }
+        if self.had_on_cancel.load(Ordering::Acquire) {
+            *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    #[cold]
+    fn await_inside(&self) {
         let until = Instant::now() + LATE;
         while self.inside.load(Ordering::SeqCst) > 0 && Instant::now() < until {
             thread::yield_now();
         }
-        *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Counted before it looks: either it sees the end, or the end sees it.
@@ -262,6 +280,7 @@ impl ContextCalls for ForeignContext {
         *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = None;
         withdrawn?;
         let Some(function) = function else { return Ok(()) };
+        self.had_on_cancel.store(true, Ordering::Release);
         *self.on_cancel.lock().unwrap_or_else(PoisonError::into_inner) = Some(function);
         let arg = ptr::from_ref(self).cast_mut().cast();
         // SAFETY: as in status; `self` outlives the registration: close comes after its end.

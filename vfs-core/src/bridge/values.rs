@@ -12,6 +12,7 @@ use std::ffi::CString;
 use std::ptr;
 
 /// Settings in C's form: a NULL-terminated list of pointers.
+#[derive(Default)]
 pub(crate) struct Values {
     _strings: Vec<(CString, CString)>,
     _values: Box<[abi::Value]>,
@@ -35,7 +36,10 @@ impl Values {
         Values::of(settings.iter().map(|(name, text)| (name.as_str(), text.as_str(), 0, abi::TYPE_STRING)))
     }
 
-    fn of<'a>(settings: impl Iterator<Item = (&'a str, &'a str, i64, u32)>) -> Values {
+    fn of<'a>(settings: impl ExactSizeIterator<Item = (&'a str, &'a str, i64, u32)>) -> Values {
+        if settings.len() == 0 {
+            return Values::default();
+        }
         let settings: Vec<_> = settings.collect();
         let strings: Vec<_> =
             settings.iter().map(|(name, text, ..)| (c_string(name), c_string(text))).collect();
@@ -51,8 +55,7 @@ impl Values {
                 reserved: 0,
             })
             .collect();
-        let end = (!values.is_empty()).then_some(ptr::null());
-        let list = values.iter().map(ptr::from_ref).chain(end).collect();
+        let list = values.iter().map(ptr::from_ref).chain([ptr::null()]).collect();
         Values { _strings: strings, _values: values, list }
     }
 

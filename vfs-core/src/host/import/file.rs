@@ -69,58 +69,22 @@ impl ImportedFile {
         let capabilities = file.instance.library.table.capabilities;
         // SAFETY: the provider's own function on its own open file.
         let bits = capabilities.map_or(0, |capabilities| unsafe { capabilities(raw) });
-        file.capabilities = Capabilities::from_bits(bits);
-        // A call that waits for its turn would hold a host that must not wait. And a layer of a library that is older than a bit may
-        // have passed it on from its inner file.
-        if file.serial || file.instance.library.poll.is_none() {
-            file.capabilities = file.capabilities.without(Capabilities::POLL);
-        }
-        if file.instance.library.times.is_none() {
-            file.capabilities = file.capabilities.without(Capabilities::TIMES);
-        }
+        file.capabilities = Capabilities::from_bits(bits).without(file.instance.library.withheld);
         // From here on a failure drops, and so closes, the file.
-        file.check_capabilities()?;
+        if !file.instance.library.complete.contains(file.capabilities) {
+            file.check_capabilities()?;
+        }
         Ok(file)
     }
 
     /// A bit without its function is an error.
+    #[cold]
     fn check_capabilities(&self) -> Result<()> {
-        let library = &self.instance.library;
-        let table = &library.table;
         let (reads, writes) = (
             self.capabilities.contains(Capabilities::READABLE),
             self.capabilities.contains(Capabilities::WRITABLE),
         );
-        let functions = [
-            (Capabilities::READABLE, "READABLE", self.read.is_some()),
-            (Capabilities::WRITABLE, "WRITABLE", self.write.is_some()),
-            (Capabilities::SEEKABLE, "SEEKABLE", table.seek.is_some() && table.tell.is_some()),
-            (Capabilities::TRUNCATABLE, "TRUNCATABLE", table.truncate.is_some()),
-            (Capabilities::POSITIONAL_READ, "POSITIONAL_READ", self.read_at.is_some()),
-            (Capabilities::POSITIONAL_WRITE, "POSITIONAL_WRITE", self.write_at.is_some()),
-            (Capabilities::STAT, "STAT", library.stat.is_some_and(|table| table.stat.is_some())),
-            (Capabilities::TIMES, "TIMES", library.times.is_some_and(|table| table.set_modified.is_some())),
-            (
-                Capabilities::SPLICE,
-                "SPLICE",
-                library.splice.is_some_and(|table| table.send_from.is_some() || table.receive_into.is_some()),
-            ),
-            (
-                Capabilities::FD,
-                "FD",
-                library.fd.is_some_and(|table| table.lease.is_some() && table.advance.is_some()),
-            ),
-            (
-                Capabilities::POLL,
-                "POLL",
-                library.poll.is_some_and(|table| {
-                    table.interest.is_some()
-                        && table.try_finish.is_some()
-                        && (table.try_read.is_some() || !reads)
-                        && (table.try_write.is_some() || !writes)
-                }),
-            ),
-        ];
+        let functions = self.instance.library.functions(reads, writes);
         match functions.into_iter().find(|(bit, _, present)| self.capabilities.contains(*bit) && !present) {
             Some((_, name, _)) => {
                 Err(broken_rule(&format!("a file claims {name} but the table has no function for it")))

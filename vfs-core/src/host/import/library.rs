@@ -4,7 +4,7 @@
 use crate::abi;
 use crate::boundary::Growing;
 use crate::bridge::translate::kind_from_abi;
-use crate::flags::{OpenFlags, Scope};
+use crate::flags::{Capabilities, OpenFlags, Scope};
 use crate::forks::PerProcess;
 use crate::host::import::info::{check_info, check_setting_name};
 use crate::host::import::read::{copy_struct, list, optional, text};
@@ -29,6 +29,10 @@ pub(crate) struct ImportedLibrary {
     pub(crate) splice: Option<abi::Splice>,
     pub(crate) poll: Option<abi::Poll>,
     pub(crate) info: Info,
+    /// What a file of it cannot have, whatever it says.
+    pub(super) withheld: Capabilities,
+    /// What has all its functions: a file that has no more than this needs no closer look.
+    pub(super) complete: Capabilities,
     /// Held during each call of a library that promises nothing about threads.
     pub(crate) serial: Arc<ReentrantMutex<()>>,
 }
@@ -74,7 +78,7 @@ impl ImportedLibrary {
         }
         let times = extension(&table, abi::EXT_TIMES)?;
         info.times = times.is_some();
-        Ok(ImportedLibrary {
+        let mut library = ImportedLibrary {
             positional: extension(&table, abi::EXT_POSITIONAL)?,
             stat: extension(&table, abi::EXT_STAT)?,
             namespace: extension(&table, abi::EXT_NAMESPACE)?,
@@ -86,8 +90,67 @@ impl ImportedLibrary {
             poll: extension(&table, abi::EXT_POLL)?,
             table,
             info,
+            withheld: Capabilities::empty(),
+            complete: Capabilities::from_bits(u64::MAX),
             serial: serial_of(address),
-        })
+        };
+        // A call that waits for its turn would hold a host that must not wait. And a layer of a library that is older than a bit may
+        // have passed it on from its inner file.
+        if library.info.threads != Threads::PerFile || library.poll.is_none() {
+            library.withheld |= Capabilities::POLL;
+        }
+        if library.times.is_none() {
+            library.withheld |= Capabilities::TIMES;
+        }
+        for (bit, _, present) in library.functions(true, true) {
+            if !present {
+                library.complete = library.complete.without(bit);
+            }
+        }
+        Ok(library)
+    }
+
+    /// The bits that need functions, with their names, and whether those are there for a file that is read or written.
+    pub(super) fn functions(&self, reads: bool, writes: bool) -> [(Capabilities, &'static str, bool); 11] {
+        let table = &self.table;
+        [
+            (Capabilities::READABLE, "READABLE", table.read.is_some()),
+            (Capabilities::WRITABLE, "WRITABLE", table.write.is_some()),
+            (Capabilities::SEEKABLE, "SEEKABLE", table.seek.is_some() && table.tell.is_some()),
+            (Capabilities::TRUNCATABLE, "TRUNCATABLE", table.truncate.is_some()),
+            (
+                Capabilities::POSITIONAL_READ,
+                "POSITIONAL_READ",
+                self.positional.is_some_and(|table| table.read_at.is_some()),
+            ),
+            (
+                Capabilities::POSITIONAL_WRITE,
+                "POSITIONAL_WRITE",
+                self.positional.is_some_and(|table| table.write_at.is_some()),
+            ),
+            (Capabilities::STAT, "STAT", self.stat.is_some_and(|table| table.stat.is_some())),
+            (Capabilities::TIMES, "TIMES", self.times.is_some_and(|table| table.set_modified.is_some())),
+            (
+                Capabilities::SPLICE,
+                "SPLICE",
+                self.splice.is_some_and(|table| table.send_from.is_some() || table.receive_into.is_some()),
+            ),
+            (
+                Capabilities::FD,
+                "FD",
+                self.fd.is_some_and(|table| table.lease.is_some() && table.advance.is_some()),
+            ),
+            (
+                Capabilities::POLL,
+                "POLL",
+                self.poll.is_some_and(|table| {
+                    table.interest.is_some()
+                        && table.try_finish.is_some()
+                        && (table.try_read.is_some() || !reads)
+                        && (table.try_write.is_some() || !writes)
+                }),
+            ),
+        ]
     }
 }
 

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "calls the provider's functions")]
 
 use crate::abi;
-use crate::boundary::{Time, c_string};
+use crate::boundary::Time;
 use crate::bridge::entries::{take_entries, take_names};
 use crate::bridge::outcome::{broken_rule, call_status};
 use crate::bridge::translate::{empty_stat, stat_from_abi};
@@ -16,7 +16,6 @@ use crate::host::import::file::ImportedFile;
 use crate::host::import::hosting::context_pointer;
 use crate::host::import::instance::ImportedInstance;
 use crate::provider::{Instance, Level, Namespace, Request};
-use std::ffi::CString;
 use std::ops::ControlFlow;
 use std::ptr;
 use std::sync::Arc;
@@ -161,10 +160,12 @@ impl Namespace for Handle {
 
 /// A request in C's form, with what it points to.
 pub(crate) struct PassedRequest {
-    descriptor: CString,
-    shown: Option<CString>,
-    scheme: CString,
+    /// The descriptor, the scheme, and the form for messages where that is another one: each with a NUL.
+    texts: Vec<u8>,
+    /// Where in it the others begin.
     rest: usize,
+    scheme: usize,
+    shown: usize,
     flags: u64,
     expected_size: u64,
     values: Values,
@@ -175,11 +176,21 @@ impl PassedRequest {
     pub(crate) fn new(request: &Request<'_>, context: &Context) -> PassedRequest {
         let descriptor = request.descriptor();
         let text = descriptor.as_written();
+        let shown = Some(request.shown()).filter(|shown| *shown != text);
+        let room = text.len() + request.scheme().len() + shown.map_or(0, str::len) + 3;
+        let mut texts = Vec::with_capacity(room);
+        let mut begin = |text: &str| {
+            let at = texts.len();
+            texts.extend_from_slice(text.as_bytes());
+            texts.push(0);
+            at
+        };
         PassedRequest {
-            descriptor: c_string(text),
-            shown: (request.shown() != text).then(|| c_string(request.shown())),
-            scheme: c_string(request.scheme()),
-            rest: text.len() - descriptor.rest().len(),
+            // A descriptor was parsed, so it has no NUL and its rest is its tail.
+            rest: begin(text) + text.len() - descriptor.rest().len(),
+            scheme: begin(request.scheme()),
+            shown: shown.map_or(0, begin),
+            texts,
             flags: request.flags().bits(),
             expected_size: request.expected_size().unwrap_or(abi::SIZE_UNKNOWN),
             values: Values::new(request.settings()),
@@ -188,15 +199,14 @@ impl PassedRequest {
     }
 
     pub(crate) fn request(&self) -> abi::OpenRequest {
-        let descriptor = self.descriptor.as_ptr();
+        let at = |at: usize| self.texts[at..].as_ptr().cast();
         abi::OpenRequest {
             struct_size: abi::OpenRequest::SIZE,
             context: self.context,
-            scheme: self.scheme.as_ptr(),
-            // A descriptor was parsed, so it has no NUL and its rest is its tail.
-            rest: descriptor.wrapping_add(self.rest),
-            descriptor,
-            shown: self.shown.as_ref().map_or(descriptor, |shown| shown.as_ptr()),
+            scheme: at(self.scheme),
+            rest: at(self.rest),
+            descriptor: at(0),
+            shown: at(self.shown),
             flags: self.flags,
             expected_size: self.expected_size,
             settings: self.values.list(),
