@@ -32,22 +32,21 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Default)]
 pub struct Control(Arc<State>);
 
-/// What stands behind a context: the control's state, and what inner files inherit besides.
-struct Opening {
-    state: Arc<State>,
-    origin: Origin,
-    log: Log,
-}
-
 impl Control {
     /// A control that is not cancelled and has no deadline.
     pub fn new() -> Control {
         Control::default()
     }
 
+    /// A control of one open, under which inner files may be opened.
+    #[cfg(any(feature = "host", test))]
+    pub(crate) fn of(origin: Origin, log: Log) -> Control {
+        Control(Arc::new(State::new(origin, log)))
+    }
+
     /// The provider's end.
     pub fn context(&self) -> Context {
-        self.context_of(Origin::default(), Log::none())
+        Context::new(self.0.clone())
     }
 
     /// Ends calls with ECANCELED, those in progress and those to come, until [`lift`](Control::lift).
@@ -103,11 +102,6 @@ impl Control {
         self.0.alarm()
     }
 
-    /// The provider's end for one open, under which inner files may be opened.
-    pub(crate) fn context_of(&self, origin: Origin, log: Log) -> Context {
-        Context::new(Arc::new(Opening { state: self.0.clone(), origin, log }))
-    }
-
     /// Makes this control follow a context's cancel and deadline, as they are now and as they change.
     ///
     /// # Errors
@@ -140,8 +134,11 @@ impl Control {
 
     /// Takes a call's result: an error that this control caused is explained, and what the provider stated that it waits for, and
     /// forgot to take back, is waited for no longer.
-    pub(crate) fn call_ended<T>(&self, result: Result<T>) -> Result<T> {
-        let result = result.map_err(|error| self.explain(error));
+    #[inline]
+    pub(crate) fn call_ended<T>(&self, mut result: Result<T>) -> Result<T> {
+        if result.is_err() {
+            result = result.map_err(|error| self.explain(error));
+        }
         self.forget_wait();
         result
     }
@@ -173,25 +170,25 @@ impl fmt::Debug for Control {
     }
 }
 
-impl ContextCalls for Opening {
+impl ContextCalls for State {
     fn status(&self) -> Result<()> {
-        self.state.status()
+        State::status(self)
     }
 
     fn time_left(&self) -> Option<Duration> {
-        self.state.time_left()
+        State::time_left(self)
     }
 
     fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
-        self.state.set_on_cancel(function)
+        State::set_on_cancel(self, function)
     }
 
     fn wait(&self, fd: Option<BorrowedFd<'_>>, events: Events, limit: Option<Duration>) -> Result<Events> {
-        self.state.wait(fd, events, limit, &self.log)
+        State::wait(self, fd, events, limit)
     }
 
     fn set_waiting(&self, object: Option<&str>, refusal: Option<&str>) {
-        self.state.set_waiting(object, refusal);
+        State::set_waiting(self, object, refusal);
     }
 
     fn origin(&self) -> Option<Origin> {
@@ -199,6 +196,6 @@ impl ContextCalls for Opening {
     }
 
     fn lead(&self, follower: Weak<dyn Follower>) -> Result<()> {
-        self.state.lead(follower)
+        State::lead(self, follower)
     }
 }

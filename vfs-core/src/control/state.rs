@@ -7,7 +7,7 @@ use super::clock::{now, passed, timespec};
 use super::limits::{CANCELLED, NEVER};
 use super::waits::{Waits, poll_once};
 use crate::code::Code;
-use crate::context::{CancelFn, Follower, Limits};
+use crate::context::{CancelFn, Follower, Limits, Origin};
 use crate::error::{Error, Result};
 use crate::flags::Events;
 use crate::forks::{forks, forks_now};
@@ -19,7 +19,7 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -32,9 +32,14 @@ pub(super) struct State {
     /// The process that made it. A forked child shares the parent's timer and finds its locks as some thread held them.
     forks: u32,
     changing: Mutex<Changing>,
+    /// Whether a cancel ever had a function to run: most files never wait in a way that needs one.
+    had_on_cancel: AtomicBool,
     /// A cancel's function has returned.
     returned: Condvar,
     waits: Waits,
+    /// What inner files inherit.
+    pub(super) origin: Origin,
+    log: Log,
 }
 
 struct Changing {
@@ -63,6 +68,12 @@ struct Told {
 
 impl Default for State {
     fn default() -> State {
+        State::new(Origin::default(), Log::none())
+    }
+}
+
+impl State {
+    pub(super) fn new(origin: Origin, log: Log) -> State {
         State {
             ends: AtomicU64::new(NEVER),
             alarm: OnceCell::new(),
@@ -77,8 +88,11 @@ impl Default for State {
                 running: None,
                 followers: Vec::new(),
             }),
+            had_on_cancel: AtomicBool::new(false),
             returned: Condvar::default(),
             waits: Waits::default(),
+            origin,
+            log,
         }
     }
 }
@@ -145,6 +159,11 @@ impl State {
 
     pub(super) fn set_on_cancel(&self, function: Option<CancelFn>) -> Result<()> {
         self.check_process()?;
+        // Whoever sets one has the file, as whoever closes it has: that is seen here.
+        if function.is_none() && !self.had_on_cancel.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.had_on_cancel.store(true, Ordering::Release);
         let mut changing = self.changing.lock();
         let earlier = changing.on_cancel.take();
         // One that withdraws itself from within is not waited for: it would never return.
@@ -168,13 +187,12 @@ impl State {
         fd: Option<BorrowedFd<'_>>,
         events: Events,
         limit: Option<Duration>,
-        log: &Log,
     ) -> Result<Events> {
         let alarm = self.alarm()?;
         let until = limit.map(|limit| now().saturating_add(super::clock::nanoseconds(limit)));
         loop {
             self.status()?;
-            let say_in = self.waits.say_in(log);
+            let say_in = self.waits.say_in(&self.log);
             let left = until.map(|until| until.saturating_sub(now()));
             let came = poll_once(alarm, fd, events, left.into_iter().chain(say_in).min())?;
             // A cancel outranks readiness: the call should end either way.

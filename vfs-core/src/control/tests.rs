@@ -147,11 +147,11 @@ fn an_error_says_which_end_it_was_and_what_was_waited_for() {
 
 #[test]
 fn a_wait_that_lasts_is_logged_once() {
-    let (control, lines) = (Control::new(), Arc::new(Mutex::new(Vec::new())));
+    let lines = Arc::new(Mutex::new(Vec::new()));
     let logged = lines.clone();
     let host = Host::logging("test", "1", move |level, text| logged.lock().push(format!("{level:?} {text}")));
-    let log = Log::new(host, "netpipe:a:w");
-    let context = control.context_of(Origin::default(), log);
+    let control = Control::of(Origin::default(), Log::new(host, "netpipe:a:w".into()));
+    let context = control.context();
     let waits = context.waits_for("a reader of netpipe `a`");
     context.sleep(Duration::from_millis(1)).unwrap();
     assert!(lines.lock().is_empty(), "after a millisecond");

@@ -24,7 +24,7 @@ use crate::host::walls::Walls;
 use crate::host::work::Work;
 use crate::lock::Mutex;
 use crate::provider::{Host, Info, Level, Provider, is_provider_name};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -45,8 +45,9 @@ struct Shared {
     libraries: Mutex<HashMap<String, Arc<Work<Loaded>>>>,
     /// By provider name, or by scheme for an alias with settings of its own.
     instances: Mutex<HashMap<String, Arc<Work<Started>>>>,
-    /// By scheme as it was written, once its instance has started: what each further open needs.
-    resolved: Mutex<HashMap<String, Arc<Resolved>>>,
+    /// By scheme as it was written, once its instance has started: what each further open needs. They are few, which a tree finds in less
+    /// time than it takes to hash one.
+    resolved: Mutex<BTreeMap<String, Arc<Resolved>>>,
     /// The process that made it: in a forked child its locks may be held by a thread that is not there.
     forks: u32,
 }
@@ -190,8 +191,9 @@ impl Registry {
     pub fn info(&self, descriptor: &str, options: &OpenOptions) -> Result<Info> {
         let descriptor = Descriptor::parse(descriptor)?;
         let scheme = descriptor.scheme().to_ascii_lowercase();
-        self.controlled(descriptor, options, "open", |_, context| {
-            let loaded = self.loaded(&self.resolve(&scheme).provider, &scheme, Then::Nothing, context)?;
+        self.controlled(descriptor, options, "open", |opening| {
+            let provider = self.resolve(&scheme).provider;
+            let loaded = self.loaded(&provider, &scheme, Then::Nothing, &opening.context)?;
             Ok(loaded.info.clone())
         })
     }

@@ -16,13 +16,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 impl OpenFile {
-    /// Opens a request on an instance. `keep` and `registry` live as long as the file: the former owns the instance.
+    /// Opens a request on an instance. `shown` is the request's, to be shared; `keep` and `registry` live as long as the file: the
+    /// former owns the instance.
     ///
     /// # Errors
     /// The provider's; EBADF if it opened less than was asked for; ECANCELED, ETIMEDOUT: the control ended meanwhile.
     pub(crate) fn open(
         instance: &dyn Instance,
         request: &Request<'_>,
+        shown: Arc<str>,
         control: Control,
         keep: Arc<dyn Any + Send + Sync>,
         registry: Option<Arc<dyn Any + Send + Sync>>,
@@ -34,11 +36,7 @@ impl OpenFile {
             let stays = !made.is_empty() && !request.flags().contains(OpenFlags::ATOMIC);
             return Err(if stays { ended.context(format!("what {made} did stays")) } else { ended });
         }
-        let open = OpenFile {
-            _keep: Some(keep),
-            _registry: registry,
-            ..OpenFile::of(file, request.shown(), control)
-        };
+        let open = OpenFile { _keep: Some(keep), _registry: registry, ..OpenFile::of(file, shown, control) };
         open.check(request.flags())?;
         Ok(open)
     }
@@ -70,12 +68,12 @@ impl OpenFile {
         Ok(open)
     }
 
-    fn of(file: Box<dyn File>, shown: impl Into<Arc<str>>, control: Control) -> OpenFile {
+    fn of(file: Box<dyn File>, shown: Arc<str>, control: Control) -> OpenFile {
         OpenFile {
             capabilities: file.capabilities(),
             file,
             control,
-            shown: shown.into(),
+            shown,
             ending: Ending::default(),
             promises: Promises::default(),
             write_failed: AtomicBool::new(false),

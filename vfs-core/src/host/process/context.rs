@@ -22,9 +22,8 @@ pub type SayWaiting = Arc<dyn Fn(FileId, Option<&str>, Option<&str>) + Send + Sy
 impl FileContext {
     /// With the control as it came with the file's first call.
     pub fn new(file: FileId, state: ControlState, say: SayWaiting) -> FileContext {
-        let control = Control::new();
-        let origin = Origin { file, ..Origin::default() };
-        let inner = control.context_of(origin, Log::none());
+        let control = Control::of(Origin { file, ..Origin::default() }, Log::none());
+        let inner = control.context();
         let context = Context::new(Arc::new(HostWaits { inner, file, say }));
         let new = FileContext { control, context };
         new.hear(state);

@@ -4,6 +4,7 @@ use crate::code::Code;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::forks::forks_now;
+use crate::host::configuration::open_settings;
 use crate::host::loader::{Digest, Library};
 use crate::host::process::{ProcessProvider, Program};
 use crate::host::registry::Registry;
@@ -36,6 +37,8 @@ pub(super) struct Resolved {
     /// The scheme that the provider sees.
     pub(super) scheme: String,
     pub(super) started: Arc<Started>,
+    /// Those of an open that nobody gives any: what most are. `None`: a default is not valid, which each open tells anew.
+    pub(super) settings: Option<Settings>,
 }
 
 /// What is to come once a library is loaded.
@@ -57,7 +60,8 @@ impl Registry {
         let loaded = self.loaded(&target.provider, &scheme, Then::Start, context)?;
         let seen = target.scheme(&scheme, &loaded.info)?;
         let started = self.started(&target, &scheme, &loaded, context)?;
-        let resolved = Arc::new(Resolved { scheme: seen, started });
+        let settings = open_settings(&loaded.info.settings, &[], &[]).ok();
+        let resolved = Arc::new(Resolved { scheme: seen, started, settings });
         // Of the many ways to write it one is kept, or a stranger could have us keep all.
         if scheme == written {
             let mut known = self.0.resolved.lock();

@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::context::{Context, Origin};
 use crate::control::{Control, Log};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Shown};
 use crate::entry::Name;
 use crate::error::{Error, Result};
 use crate::flags::OpenFlags;
@@ -13,6 +13,7 @@ use crate::host::registry::Registry;
 use crate::host::registry::first_use::{Resolved, Started};
 use crate::provider::{Namespace, Request};
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// The names of one listing, in bytes, each with [`BESIDE_A_NAME`]: a server that lists without end must not fill the memory of
@@ -21,10 +22,20 @@ const NAMES_MAX: usize = 256 << 20;
 /// What whoever keeps a name keeps beside it, in bytes: its status, and what the memory costs.
 const BESIDE_A_NAME: usize = 128;
 
+/// A call of a provider as it is made for one descriptor.
+pub(super) struct Opening {
+    /// Of this call alone.
+    control: Control,
+    /// The provider's end of it.
+    pub(super) context: Context,
+    /// The descriptor for messages.
+    shown: Arc<str>,
+}
+
 impl Registry {
     /// Opens, after what any open of any provider must keep.
     pub(super) fn opened(&self, descriptor: Descriptor<'_>, options: &OpenOptions) -> Result<OpenFile> {
-        self.with_request(descriptor, options, "open", |started, request, control| {
+        self.with_request(descriptor, options, "open", |started, request, opening| {
             let unsupported =
                 request.flags().without(started.loaded.info.supported_flags).without(OpenFlags::HINTS);
             if !unsupported.is_empty() {
@@ -35,7 +46,15 @@ impl Registry {
                 ));
             }
             let registry = (options.depth == 0).then(|| self.0.clone() as Arc<dyn Any + Send + Sync>);
-            OpenFile::open(&*started.instance, request, control.clone(), started.clone(), registry)
+            let Opening { control, shown, .. } = opening;
+            OpenFile::open(
+                &*started.instance,
+                request,
+                shown.clone(),
+                control.clone(),
+                started.clone(),
+                registry,
+            )
         })
     }
 
@@ -62,20 +81,24 @@ impl Registry {
         descriptor: Descriptor<'_>,
         options: &OpenOptions,
         verb: &str,
-        call: impl FnOnce(&Arc<Started>, &Request<'_>, &Control) -> Result<T>,
+        call: impl FnOnce(&Arc<Started>, &Request<'_>, &Opening) -> Result<T>,
     ) -> Result<T> {
-        self.controlled(descriptor, options, verb, |control, context| {
+        self.controlled(descriptor, options, verb, |opening| {
+            let Opening { control, context, shown } = opening;
             options.flags.check()?;
             let resolved = self.resolved(descriptor.scheme(), context)?;
-            let Resolved { scheme, started } = &*resolved;
-            let declared = &started.loaded.info.settings;
-            let settings = open_settings(declared, &options.settings, &options.offered)?;
+            let Resolved { scheme, started, settings } = &*resolved;
+            let given = (&options.settings, &options.offered);
+            let settings = match settings {
+                Some(settings) if given.0.is_empty() && given.1.is_empty() => Cow::Borrowed(settings),
+                _ => Cow::Owned(open_settings(&started.loaded.info.settings, given.0, given.1)?),
+            };
             control.status()?;
-            let request = Request::new(context, scheme, descriptor)
+            let request = Request::shown_as(context, scheme, descriptor, (&**shown).into())
                 .with_flags(options.flags)
                 .with_expected_size(options.expected_size)
                 .with_settings(&settings);
-            call(started, &request, control)
+            call(started, &request, opening)
         })
     }
 
@@ -85,16 +108,17 @@ impl Registry {
         descriptor: Descriptor<'_>,
         options: &OpenOptions,
         verb: &str,
-        work: impl FnOnce(&Control, &Context) -> Result<T>,
+        work: impl FnOnce(&Opening) -> Result<T>,
     ) -> Result<T> {
         let attempt = || {
             self.check_process()?;
-            let control = Control::new();
+            let shown: Arc<str> = Shown(descriptor.as_written()).to_cow().into();
+            let origin = Origin { depth: options.depth, offered: options.offered.clone(), file: 0 };
+            let control = Control::of(origin, Log::new(self.0.host.clone(), shown.clone()));
             options.leader.as_ref().map_or(Ok(()), |leader| control.follow(leader))?;
             control.status()?;
-            let origin = Origin { depth: options.depth, offered: options.offered.clone(), file: 0 };
-            let log = Log::new(self.0.host.clone(), descriptor.as_written());
-            control.call_ended(work(&control, &control.context_of(origin, log)))
+            let opening = Opening { context: control.context(), control, shown };
+            opening.control.call_ended(work(&opening))
         };
         attempt().map_err(|error| error.context(format!("{verb} {descriptor}")))
     }
