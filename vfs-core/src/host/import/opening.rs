@@ -158,10 +158,14 @@ impl Namespace for Handle {
     }
 }
 
+/// Longer texts of a request are on the heap.
+const SHORT: usize = 128;
+
 /// A request in C's form, with what it points to.
 pub(crate) struct PassedRequest {
-    /// The descriptor, the scheme, and the form for messages where that is another one: each with a NUL.
-    texts: Vec<u8>,
+    /// The descriptor, the scheme, and the form for messages where that is another one, each with a NUL. Here, unless `long` has them.
+    short: [u8; SHORT],
+    long: Vec<u8>,
     /// Where in it the others begin.
     rest: usize,
     scheme: usize,
@@ -178,11 +182,18 @@ impl PassedRequest {
         let text = descriptor.as_written();
         let shown = Some(request.shown()).filter(|shown| *shown != text);
         let room = text.len() + request.scheme().len() + shown.map_or(0, str::len) + 3;
-        let mut texts = Vec::with_capacity(room);
+        let (mut short, mut long) = ([0; SHORT], Vec::new());
+        let texts = if room <= SHORT {
+            short.as_mut_slice()
+        } else {
+            long.resize(room, 0);
+            long.as_mut_slice()
+        };
+        let mut end = 0;
         let mut begin = |text: &str| {
-            let at = texts.len();
-            texts.extend_from_slice(text.as_bytes());
-            texts.push(0);
+            let at = end;
+            end += text.len() + 1;
+            texts[at..end - 1].copy_from_slice(text.as_bytes());
             at
         };
         PassedRequest {
@@ -190,7 +201,8 @@ impl PassedRequest {
             rest: begin(text) + text.len() - descriptor.rest().len(),
             scheme: begin(request.scheme()),
             shown: shown.map_or(0, begin),
-            texts,
+            short,
+            long,
             flags: request.flags().bits(),
             expected_size: request.expected_size().unwrap_or(abi::SIZE_UNKNOWN),
             values: Values::new(request.settings()),
@@ -199,7 +211,8 @@ impl PassedRequest {
     }
 
     pub(crate) fn request(&self) -> abi::OpenRequest {
-        let at = |at: usize| self.texts[at..].as_ptr().cast();
+        let texts = if self.long.is_empty() { &self.short } else { self.long.as_slice() };
+        let at = |at: usize| texts[at..].as_ptr().cast();
         abi::OpenRequest {
             struct_size: abi::OpenRequest::SIZE,
             context: self.context,
@@ -210,6 +223,31 @@ impl PassedRequest {
             flags: self.flags,
             expected_size: self.expected_size,
             settings: self.values.list(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Control;
+    use crate::descriptor::Descriptor;
+    use std::ffi::{CStr, c_char};
+
+    #[test]
+    fn texts_of_any_length_are_passed_as_they_are() {
+        let context = Control::new().context();
+        for length in 0..2 * SHORT {
+            for host in ["host", "user:pw@host"] {
+                let text = format!("sftp://{host}/{}", "x".repeat(length));
+                let request = Request::new(&context, "ssh", Descriptor::parse(&text).unwrap());
+                let passed = PassedRequest::new(&request, &context);
+                let c = passed.request();
+                // SAFETY: terminated strings, which `passed` holds.
+                let text_of = |text: *const c_char| unsafe { CStr::from_ptr(text) }.to_str().unwrap();
+                let passed = [c.descriptor, c.rest, c.scheme, c.shown].map(text_of);
+                assert_eq!(passed, [text.as_str(), &text["sftp:".len()..], "ssh", request.shown()]);
+            }
         }
     }
 }
