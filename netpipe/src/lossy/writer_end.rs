@@ -1,23 +1,21 @@
 //! The writing end: it seeks a reader, sends what it is given, sends it again where it was lost, and brings its last word home.
 
-use crate::digest::{Algorithm, Digest};
+mod met;
+
+use crate::digest::Algorithm;
 use crate::error::{Reason, code};
 use crate::lossy::end::{Answer, End, Forbidden, Inbox, Place, Timing, To, Transmit, Wish};
 use crate::lossy::frame::{Frame, Nonce, VERSION, WINDOW_LEAST};
-use crate::lossy::outgoing::Outgoing;
-use crate::message::Message;
-use crate::passage::{Moment, Outlet};
-use crate::same_host::{Leaving, Meeting, SameHost, Way};
+use crate::passage::Moment;
+use crate::same_host::{Meeting, SameHost, Way};
 use crate::values::{Role, random};
+use met::{Host, LastWord, Met};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 /// Between two attempts to find a reader, at first and at most. One that comes says so itself; that word can be lost.
 const SEEK_FIRST: Duration = Duration::from_millis(100);
 const SEEK_MOST: Duration = Duration::from_secs(2);
-/// A reader that has not taken everything is asked how far it is after this, then after twice as much, and so on.
-const ASK_FIRST: Duration = Duration::from_millis(200);
-const ASK_MOST: Duration = Duration::from_secs(1);
 /// How long a writer that failed before it met its reader waits to say so.
 const DISCARD_KEPT: Duration = Duration::from_secs(60);
 
@@ -59,32 +57,6 @@ enum Phase {
     Met(Box<Met>),
     /// Nothing more is sent but a farewell.
     Over(Outcome),
-}
-
-struct Met {
-    reader: Place,
-    outgoing: Outgoing,
-    digest: Option<Digest>,
-    /// The way to where the two meet on one host.
-    leaving: Leaving,
-    /// The reader is to be told that this side waits there.
-    waits: bool,
-    /// Everything goes through memory from here on.
-    outlet: Option<Outlet>,
-    /// The last word was sent since it was last in doubt. Through memory it is said once.
-    said: bool,
-    /// The reader is to be asked now.
-    ask: bool,
-    ask_at: Instant,
-    pause: Duration,
-    /// How long the reader was asked in vain.
-    silence: Duration,
-}
-
-#[derive(Clone, Debug)]
-enum LastWord {
-    End,
-    Discard(Reason),
 }
 
 impl WriterEnd {
@@ -153,50 +125,27 @@ impl WriterEnd {
     /// For its file, before it looks at anything else: what the memory tells, where everything goes through that.
     pub fn look(&mut self) {
         let Phase::Met(met) = &mut self.phase else { return };
-        let Some(outlet) = &mut met.outlet else { return };
-        let is_ended = matches!(self.last_word, Some(LastWord::End)) && met.outgoing.is_taken();
-        let done = match is_ended {
-            true => outlet.is_taken(),
-            false => Ok(false),
-        };
-        match done.and_then(|done| Ok((done, outlet.hear()?))) {
-            Ok((true, _)) => self.over(Outcome::Done),
-            Ok((false, true)) => {}
-            Ok((false, false)) => {
-                self.over(Outcome::Failed(Reason::new(code::ECONNRESET, "the reader was lost")));
-            }
+        match met.look(matches!(self.last_word, Some(LastWord::End))) {
+            Ok(true) => self.over(Outcome::Done),
+            Ok(false) => {}
             Err(why) => self.over(Outcome::Failed(why)),
         }
     }
 
     /// Says the last word through memory, where everything goes through that.
     fn say_last(&mut self) {
-        let Phase::Met(met) = &mut self.phase else { return };
-        let (Some(outlet), Some(word), false) = (&mut met.outlet, &self.last_word, met.said) else { return };
-        met.said = true;
-        let said = match word {
-            LastWord::End => {
-                let total = Message::End(met.outgoing.written() + outlet.written());
-                match &met.digest {
-                    Some(digest) => outlet.say(&[Message::Digest(digest.value()), total]),
-                    None => outlet.say(&[total]),
-                }
-            }
-            LastWord::Discard(reason) => outlet.say(&[Message::Discard(reason.clone())]),
-        };
-        match said {
-            Ok(()) => self.leave_behind(),
+        let (Phase::Met(met), Some(word)) = (&mut self.phase, &self.last_word) else { return };
+        match met.say_last(word) {
+            Ok(true) => self.leave_behind(),
+            Ok(false) => {}
             Err(why) => self.over(Outcome::Failed(why)),
         }
     }
 
     /// Whoever waits for nothing more leaves, once the last word is in memory and the network has brought all that went before.
     fn leave_behind(&mut self) {
-        let Phase::Met(met) = &self.phase else { return };
-        if met.outlet.is_none() || !met.said || !met.outgoing.is_received() {
-            return;
-        }
         match self.last_word {
+            _ if !matches!(&self.phase, Phase::Met(met) if met.is_left_behind()) => {}
             Some(LastWord::Discard(_)) => self.over(discarded()),
             Some(LastWord::End) if self.closed => self.over(Outcome::Done),
             _ => {}
@@ -206,7 +155,7 @@ impl WriterEnd {
     /// Sends what was written at once.
     pub fn push(&mut self) {
         if let Phase::Met(met) = &mut self.phase {
-            met.outgoing.push();
+            met.push();
         }
     }
 
@@ -214,7 +163,7 @@ impl WriterEnd {
     pub fn is_taken(&mut self) -> bool {
         match &mut self.phase {
             Phase::Seeking { .. } | Phase::Over(Outcome::Done) => true,
-            Phase::Met(met) => met.outgoing.is_taken() && met.is_memory_taken(),
+            Phase::Met(met) => met.is_taken(),
             Phase::Over(_) => false,
         }
     }
@@ -236,7 +185,7 @@ impl WriterEnd {
 
     /// The writer failed. Takes back an END that the reader does not know of.
     pub fn discard(&mut self, now: Instant, why: &str) {
-        if matches!(&self.phase, Phase::Met(met) if met.outlet.is_some() && met.said) {
+        if matches!(&self.phase, Phase::Met(met) if met.has_said_in_memory()) {
             return; // an END in memory is there
         }
         let reason = Reason::new(code::ECONNRESET, why);
@@ -244,7 +193,7 @@ impl WriterEnd {
         self.push();
         match &mut self.phase {
             Phase::Met(met) => {
-                met.said = false;
+                met.unsay();
                 self.say_last();
             }
             Phase::Seeking { until, noted, .. } if until.is_none() => {
@@ -258,7 +207,7 @@ impl WriterEnd {
 
     fn over(&mut self, outcome: Outcome) {
         let reader = match &self.phase {
-            Phase::Met(met) => Some(met.reader.clone()),
+            Phase::Met(met) => Some(met.reader().clone()),
             Phase::Seeking { .. } => {
                 self.wishes.push(Wish::Leave);
                 None
@@ -287,44 +236,25 @@ impl WriterEnd {
             let meeting = Meeting::of_nonces(&ours, &theirs, Role::Writer, window).ok()?;
             Some(Way { at, meeting: Box::new(meeting) })
         });
-        self.phase = Phase::Met(Box::new(Met {
-            leaving: way.map_or(Leaving::Over, Leaving::new),
-            waits: false,
-            outlet: None,
-            reader,
-            outgoing: Outgoing::new(window),
-            digest: digest.filter(|algorithm| self.digest == Some(*algorithm)).map(Digest::new),
-            said: false,
-            ask: false,
-            ask_at: now + self.timing.interval(),
-            pause: self.timing.interval(),
-            silence: Duration::ZERO,
-        }));
+        let digest = digest.filter(|algorithm| self.digest == Some(*algorithm));
+        let host = Host { place: reader, window, digest, way };
+        self.phase = Phase::Met(Box::new(Met::new(now, host, self.timing.interval())));
     }
 
     /// The reader tells how far it is.
     fn report(&mut self, now: Instant, received: u64, taken: u64, resend: bool) {
-        let interval = self.timing.interval();
         let Phase::Met(met) = &mut self.phase else { return };
-        let Ok(farther) = met.outgoing.heard(received, taken) else {
-            let text = "the reader reports bytes that were never sent";
-            return self.over(Outcome::Failed(Reason::new(code::EPROTO, text)));
-        };
-        if resend {
-            met.outgoing.resend();
-            met.said &= met.outlet.is_some();
+        match met.report(now, received, taken, resend) {
+            Ok(()) => self.leave_behind(),
+            Err(why) => self.over(Outcome::Failed(why)),
         }
-        if farther || met.outgoing.is_taken() {
-            met.wait(now, interval);
-        }
-        self.leave_behind();
     }
 
     /// The reader's last word but DONE: everything it took counts.
     fn reader_closed(&mut self, taken: u64) {
         let Phase::Met(met) = &mut self.phase else { return };
         let ended = matches!(self.last_word, Some(LastWord::End));
-        self.closed_with_all = taken == met.outgoing.written() && met.is_memory_taken();
+        self.closed_with_all = met.has_all(taken);
         self.over(if ended && self.closed_with_all { Outcome::Done } else { Outcome::Closed });
     }
 }
@@ -334,51 +264,11 @@ fn discarded() -> Outcome {
     Outcome::Failed(Reason::new(code::ECONNRESET, "the pipe was discarded"))
 }
 
-impl Met {
-    fn write(&mut self, bytes: &[u8]) -> Result<Option<usize>, Reason> {
-        if !self.leaving.is_over() {
-            self.approach();
-        }
-        let count = match &mut self.outlet {
-            None => self.outgoing.write(bytes),
-            Some(outlet) => outlet.write(bytes, self.outgoing.written() - self.outgoing.taken())?,
-        };
-        if let (Some(digest), Some(count)) = (&mut self.digest, count) {
-            digest.update(&bytes[..count]);
-        }
-        Ok(count)
-    }
-
-    /// Goes a step towards where the two meet. What was written before that still goes through the network.
-    fn approach(&mut self) {
-        let (written, taken) = (self.outgoing.written(), self.outgoing.taken());
-        let met = self.leaving.go_on(written, taken, |guest| Outlet::new(guest, written));
-        self.waits |= met.is_some();
-        if let Some((_, Some(outlet))) = met {
-            (self.outlet, self.waits) = (Some(outlet), false);
-            self.outgoing.push();
-        }
-    }
-
-    fn is_memory_taken(&mut self) -> bool {
-        // A reader that lies is found out by who looks.
-        self.outlet.as_mut().is_none_or(|outlet| outlet.is_taken() == Ok(true))
-    }
-
-    /// Asks anew after a while: soon if something is outstanding, else as a sign of life.
-    fn wait(&mut self, now: Instant, interval: Duration) {
-        // What was said in memory needs no answer.
-        let is_calm = self.outgoing.is_taken() && (!self.said || self.outlet.is_some());
-        self.pause = if is_calm { interval } else { ASK_FIRST.min(interval) };
-        self.ask_at = now + self.pause;
-    }
-}
-
 impl End for WriterEnd {
     fn hear(&mut self, now: Instant, inbox: Option<Inbox>, from: Option<Place>, frame: Frame) {
         let is_peer = inbox.is_some();
         if let (true, Phase::Met(met)) = (is_peer, &mut self.phase) {
-            met.silence = Duration::ZERO;
+            met.hear();
         }
         match (frame, &mut self.phase) {
             (Frame::Here, Phase::Seeking { due, .. }) => *due = true,
@@ -394,7 +284,7 @@ impl End for WriterEnd {
                 match (phase, from) {
                     (Phase::Seeking { .. }, Some(reader)) => self.meet(now, reader, window, digest, nonce),
                     // It has met another one, or is over: this one is not to wait for it.
-                    (Phase::Met(met), Some(reader)) if met.reader != reader => self.bye = Some(reader),
+                    (Phase::Met(met), Some(reader)) if *met.reader() != reader => self.bye = Some(reader),
                     (Phase::Over(_), Some(reader)) => self.bye = Some(reader),
                     _ => {}
                 }
@@ -440,14 +330,14 @@ impl End for WriterEnd {
         self.cut = None;
         match &mut self.phase {
             Phase::Seeking { again: Some(again), pause, .. } => (*again, *pause) = (now, SEEK_FIRST),
-            Phase::Met(met) => (met.ask, met.said) = (true, met.said && met.outlet.is_some()),
+            Phase::Met(met) => met.doubt(),
             _ => {}
         }
     }
 
     fn forbidden(&mut self, _: Instant, what: &Forbidden, why: &Reason) {
         let is_needed = match (what, &self.phase) {
-            (Forbidden::Speaking(To::Peer(reader)), Phase::Met(met)) => met.reader == *reader,
+            (Forbidden::Speaking(To::Peer(reader)), Phase::Met(met)) => met.reader() == reader,
             (Forbidden::Speaking(To::Reader) | Forbidden::Hearing(Some(Role::Writer)), phase) => {
                 matches!(phase, Phase::Seeking { .. })
             }
@@ -474,7 +364,7 @@ impl End for WriterEnd {
             }
         }
         if let Phase::Met(met) = &mut self.phase {
-            met.ask = true; // whether the reader has everything already
+            met.ask(); // whether the reader has everything already
         }
         self.leave_behind();
     }
@@ -489,13 +379,13 @@ impl End for WriterEnd {
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Seeking { again, until, .. } => [*again, *until].into_iter().flatten().min(),
-            Phase::Met(met) => Some(met.ask_at),
+            Phase::Met(met) => Some(met.deadline()),
             Phase::Over(_) => None,
         }
     }
 
     fn tick(&mut self, now: Instant) {
-        let (timing, interval) = (self.timing, self.timing.interval());
+        let timing = self.timing;
         match &mut self.phase {
             Phase::Seeking { until: Some(until), .. } if now >= *until => self.over(Outcome::Closed),
             Phase::Seeking { again: Some(again), pause, due, .. } if now >= *again => {
@@ -503,16 +393,11 @@ impl End for WriterEnd {
                 *again = now + *pause;
                 *pause = (*pause * 2).min(SEEK_MOST);
             }
-            Phase::Met(met) if now >= met.ask_at => {
-                met.silence += met.pause;
-                if met.silence >= timing.peer_timeout {
-                    return self.over(Outcome::Failed(timing.lost("reader", self.cut.as_deref())));
+            Phase::Met(met) => {
+                let silence = met.tick(now);
+                if silence >= timing.peer_timeout {
+                    self.over(Outcome::Failed(timing.lost("reader", self.cut.as_deref())));
                 }
-                met.ask = true;
-                if met.pause < interval {
-                    met.pause = (met.pause * 2).min(ASK_MOST).min(interval);
-                }
-                met.ask_at = now + met.pause;
             }
             _ => {}
         }
@@ -522,45 +407,13 @@ impl End for WriterEnd {
         if let Some(reader) = self.bye.take() {
             return Some(Transmit::new(To::Peer(reader), &Frame::Bye));
         }
-        let interval = self.timing.interval();
         match &mut self.phase {
             Phase::Seeking { due, .. } => {
                 let nonce = self.same_host.as_ref().map(|(_, nonce)| *nonce);
                 let hello = Frame::Hello { version: VERSION, digest: self.digest, nonce };
                 std::mem::take(due).then(|| Transmit::new(To::Reader, &hello).answered_to(0))
             }
-            Phase::Met(met) => {
-                let to = To::Peer(met.reader.clone());
-                if std::mem::take(&mut met.waits) {
-                    return Some(Transmit::new(to, &Frame::Meeting));
-                }
-                if let Some(frame) = met.outgoing.next() {
-                    if met.pause == interval {
-                        met.wait(now, interval); // nothing was outstanding
-                    }
-                    return Some(Transmit { to, answer: None, frame });
-                }
-                let frame = match &self.last_word {
-                    Some(word)
-                        if met.outlet.is_none() && met.outgoing.is_sent() && (!met.said || met.ask) =>
-                    {
-                        if !std::mem::replace(&mut met.said, true) {
-                            met.wait(now, interval);
-                        }
-                        let total = met.outgoing.written();
-                        match word {
-                            LastWord::End => {
-                                Frame::End { total, digest: met.digest.as_ref().map(Digest::value) }
-                            }
-                            LastWord::Discard(reason) => Frame::Discard { total, reason: reason.clone() },
-                        }
-                    }
-                    _ if met.ask => Frame::Ask { sent: met.outgoing.reached() },
-                    _ => return None,
-                };
-                met.ask = false;
-                Some(Transmit::new(to, &frame))
-            }
+            Phase::Met(met) => met.transmit(now, self.last_word.as_ref()),
             Phase::Over(_) => None,
         }
     }
@@ -571,23 +424,21 @@ impl End for WriterEnd {
 
     fn is_quiet(&self) -> bool {
         match &self.phase {
-            Phase::Met(met) => met.outlet.is_some() && met.outgoing.is_taken() && !met.ask,
+            Phase::Met(met) => met.is_quiet(),
             _ => false,
         }
     }
 
     fn moment(&self) -> Option<Moment> {
         match &self.phase {
-            Phase::Met(met) if met.outgoing.is_taken() => met.outlet.as_ref()?.moment(),
+            Phase::Met(met) => met.moment(),
             _ => None,
         }
     }
 
     fn sleep(&mut self, watch: &mut dyn FnMut(BorrowedFd<'_>) -> bool) {
-        if let Phase::Met(met) = &mut self.phase
-            && let Some(outlet) = &mut met.outlet
-        {
-            outlet.sleep(watch);
+        if let Phase::Met(met) = &mut self.phase {
+            met.sleep(watch);
         }
     }
 
