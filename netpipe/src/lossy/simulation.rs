@@ -32,6 +32,9 @@ struct World {
     chance: Random,
     /// Of a hundred messages so many are lost.
     loss: usize,
+    /// MEETINGs that were sent, of which the first so many are lost.
+    meetings: usize,
+    lost_meetings: usize,
     /// Ends whose process is gone.
     dead: Vec<usize>,
     noted: bool,
@@ -99,6 +102,8 @@ impl World {
             listening: HashMap::new(),
             chance: Random(seed),
             loss,
+            meetings: 0,
+            lost_meetings: 0,
             dead: Vec::new(),
             noted: false,
             carried: 0,
@@ -122,8 +127,15 @@ impl World {
                 self.grant(number, wish);
             }
             while let Some(transmit) = self.ends.get_mut(&number).unwrap().end().transmit(now) {
-                if let Ok(Frame::Data { payload, .. }) = Frame::decode(&transmit.frame) {
-                    self.carried += payload.len();
+                match Frame::decode(&transmit.frame) {
+                    Ok(Frame::Data { payload, .. }) => self.carried += payload.len(),
+                    Ok(Frame::Meeting) => {
+                        self.meetings += 1;
+                        if self.meetings <= self.lost_meetings {
+                            continue;
+                        }
+                    }
+                    _ => {}
                 }
                 let from = transmit.answer.map(|inbox| Place::from(format!("{number}-{inbox}")));
                 let to: Vec<(usize, Option<Inbox>)> = match transmit.to {
@@ -310,6 +322,18 @@ fn loses_nothing(meet_after: Option<u64>) {
                 assert!(world.now - now < TIMING.peer_timeout * 2);
             }
         }
+    }
+}
+
+/// Once a pipe whose MEETING was lost went through the network to its end.
+#[test]
+fn a_meeting_that_was_lost_is_said_again_and_not_for_ever() {
+    for (lost, said, meets) in [(0, 1, true), (2, 3, true), (usize::MAX, 3, false)] {
+        let mut world = World::on_one_host(8, 1, 0, Some(0));
+        world.lost_meetings = lost;
+        let (world, read) = carry(world, 8, 1, 1_000_000);
+        assert_eq!(read[1].len(), 1_000_000);
+        assert_eq!((world.meetings, world.carried < 1_000_000), (said, meets), "{lost} lost");
     }
 }
 

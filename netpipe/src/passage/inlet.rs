@@ -42,13 +42,15 @@ impl Arrival {
         Arrival { stage: way.map_or(Stage::Never, Stage::May), watched: false }
     }
 
-    /// The writer says that it waits: goes there, once. Where it cannot, the network carries everything.
+    /// The writer says that it waits: goes there, once, however often it says so. Where it cannot, the network carries everything.
     pub fn go(&mut self) {
-        if let Stage::May(way) = std::mem::take(&mut self.stage)
-            && let Some(arriving) = Arriving::new(&way)
-        {
-            self.stage = Stage::Comes(Box::new((way, arriving)));
-        }
+        self.stage = match std::mem::take(&mut self.stage) {
+            Stage::May(way) => match Arriving::new(&way) {
+                Some(arriving) => Stage::Comes(Box::new((way, arriving))),
+                None => Stage::Never,
+            },
+            stage => stage,
+        };
     }
 
     /// Whether the writer may have left the network.

@@ -10,6 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 const FRAME_LEAST: u64 = 16 << 10;
 /// Whether the reader has come is asked after 1, 2, 4, ... frames, and once so many bytes more were sent.
 const STRETCH: u64 = 128 << 10;
+/// Where words are lost, a reader that has not come is told so often that its writer waits.
+const TELLINGS: u32 = 3;
 
 /// Where ends on one host meet, as the operator sets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +34,8 @@ pub struct Way {
 /// How far a writer has come.
 #[derive(Debug, Default)]
 pub enum Leaving {
-    /// It has not set out: so many frames were sent.
-    Stays(Way, u64),
+    /// It has not set out: so many frames were sent. It tells its reader so often.
+    Stays(Way, u64, u32),
     /// It waits at the place.
     Waits(Box<Waiting>),
     /// It goes nowhere, or has gone.
@@ -50,6 +52,8 @@ pub struct Waiting {
     guest: Option<OwnedFd>,
     /// What was sent before the reader was told.
     told_at: u64,
+    /// How often it may be told again.
+    again: u32,
     frames: u32,
     asked_at: u64,
 }
@@ -57,7 +61,12 @@ pub struct Waiting {
 impl Leaving {
     /// Begins where the two may meet.
     pub fn new(way: Way) -> Leaving {
-        Leaving::Stays(way, 0)
+        Leaving::Stays(way, 0, 1)
+    }
+
+    /// The same, where what the reader is told may be lost.
+    pub fn where_words_are_lost(way: Way) -> Leaving {
+        Leaving::Stays(way, 0, TELLINGS)
     }
 
     /// Whether it goes nowhere, or has gone.
@@ -76,22 +85,28 @@ impl Leaving {
     ) -> Option<(Step, Option<T>)> {
         match self {
             Leaving::Over => None,
-            Leaving::Stays(way, frames) if sent.max(*frames * FRAME_LEAST) < way.at.after => {
+            Leaving::Stays(way, frames, _) if sent.max(*frames * FRAME_LEAST) < way.at.after => {
                 *frames += 1;
                 None
             }
             Leaving::Stays(..) => {
-                let Leaving::Stays(way, _) = std::mem::take(self) else { return None };
+                let Leaving::Stays(way, _, tellings) = std::mem::take(self) else { return None };
                 // Where it cannot wait it goes on over the connection.
                 let venue = way.at.place.listen(&way.meeting).and_then(if_spare).ok()?;
-                let waiting = Waiting { way, venue, guest: None, told_at: sent, frames: 0, asked_at: sent };
+                let mut waiting =
+                    Waiting { way, venue, guest: None, told_at: 0, again: tellings, frames: 0, asked_at: 0 };
+                waiting.tell(sent);
                 *self = Leaving::Waits(Box::new(waiting));
                 Some((Step::Waits, None))
             }
             Leaving::Waits(waiting) => {
-                // The reader comes before it takes what was sent after it was told, or never.
+                // The reader comes before it takes what was sent after it was told, or never; or it was not told.
                 let late = taken > waiting.told_at;
                 let met = waiting.ask(sent, late, greet);
+                if met.is_none() && late && waiting.again > 0 {
+                    waiting.tell(sent);
+                    return Some((Step::Waits, None));
+                }
                 if met.is_some() || late {
                     *self = Leaving::Over;
                 }
@@ -102,6 +117,12 @@ impl Leaving {
 }
 
 impl Waiting {
+    /// Notes that the reader is told, where `sent` bytes were sent.
+    fn tell(&mut self, sent: u64) {
+        (self.told_at, self.asked_at, self.frames) = (sent, sent, 0);
+        self.again -= 1;
+    }
+
     /// Asks, now and then, whether the reader has come.
     fn ask<T>(
         &mut self,

@@ -67,7 +67,7 @@ impl Met {
             outgoing: Outgoing::new(host.window),
             digest: host.digest.map(Digest::new),
             interval,
-            leaving: host.way.map_or(Leaving::Over, Leaving::new),
+            leaving: host.way.map_or(Leaving::Over, Leaving::where_words_are_lost),
             waits: false,
             outlet: None,
             said: false,
