@@ -5,10 +5,12 @@
 //! | `fuzz` | fuzz targets over their corpus and mutations of it, on the stable compiler |
 //! | `skips` | what a test does where the machine lacks what it needs: says so past the harness's capture, and counts |
 //! | `alone` | a test that looks at the whole of its process, in one of its own |
+//! | `turns` | several writers of one pipe at once, of which none is left out |
 //! | `wait` | calls that may block, on threads of their own, never longer than a limit |
 //! | `program` | programs that are run, never longer than a limit; what Cargo built for this test; what this one holds |
 //! | `port`, `fifo`, `terminal`, `disk` | ports of this machine that nobody listens at; FIFOs; terminals; disks that are soon full |
 //! | `executable` | programs of this project, built if need be |
+//! | `walled` | programs of another user, or without /proc |
 #![allow(clippy::unwrap_used, reason = "support of tests: what cannot be prepared fails the test")]
 
 mod alone;
@@ -20,7 +22,9 @@ mod port;
 mod program;
 mod skips;
 mod terminal;
+mod turns;
 mod wait;
+mod walled;
 
 pub use alone::alone;
 pub use disk::SmallDisk;
@@ -31,4 +35,6 @@ pub use port::free_port;
 pub use program::{built, collect, ends, library, providers, resident, run, succeeded};
 pub use skips::{find, have, skip, summary};
 pub use terminal::terminal;
+pub use turns::read_by_turns;
 pub use wait::{LIMIT, bounded, eventually, in_thread, waits_until, within};
+pub use walled::{ANOTHER_USER, by_another_user, without_proc};

@@ -3,15 +3,12 @@
 use crate::common::*;
 use crate::ends::{Copy, WAYS};
 use between::Between;
-use rustix::process::{Signal, geteuid};
-use std::os::unix::process::CommandExt;
+use rustix::process::Signal;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Finish, OpenFile, OpenFlags, OpenOptions};
 use zvfs_engines::NatsServer;
-use zvfs_test_support::{command, have, skip};
+use zvfs_test_support::{by_another_user, command, read_by_turns, without_proc};
 
 #[expect(dead_code, reason = "shared with the tests of tcp")]
 #[path = "../../../../netpipe/tests/support/between.rs"]
@@ -121,40 +118,13 @@ fn number(size: &str) -> String {
 fn writers_in_memory_and_others_are_read_by_turns() {
     let Some(server) = NatsServer::debian() else { return };
     let at = format!("servers = [{:?}]", server.address());
-    let mut reader =
+    let reader =
         registry(&format!("{at}, {ON}")).open("nats:a:r?writers=4", &OpenOptions::default()).unwrap();
-    let seen = Arc::new(AtomicUsize::new(0));
-    let writing: Vec<_> = (0..4_u8)
-        .map(|number| {
-            let settings = format!("{at}, {}", if number < 2 { ON } else { OFF });
-            let seen = seen.clone();
-            in_thread(move || {
-                let host = registry(&settings);
-                let mut writer = host.open("nats:a:w", &OpenOptions::default()).unwrap();
-                let (until, mut frames) = (Instant::now() + SLACK, 0);
-                // A writer that is left out would let the others write for ever.
-                while frames < 500 || seen.load(Ordering::SeqCst) != 0b1111 {
-                    frames += 1;
-                    assert!(Instant::now() < until, "{:04b}", seen.load(Ordering::SeqCst));
-                    writer.write_all(&[number; 1000]).unwrap();
-                }
-                writer.finish(Finish::Commit).unwrap();
-            })
-        })
-        .collect();
-    let (mut bytes, mut total) = ([0; 1000], 0);
-    loop {
-        let count = reader.read(&mut bytes).unwrap();
-        if count == 0 {
-            break;
-        }
-        for byte in &bytes[..count] {
-            seen.fetch_or(1 << byte, Ordering::SeqCst);
-        }
-        total += count;
-    }
-    writing.into_iter().for_each(|done| done.recv_timeout(SLACK).unwrap());
-    assert_eq!(total % 1000, 0);
+    let writers = [ON, ON, OFF, OFF].map(|settings| {
+        let settings = format!("{at}, {settings}");
+        move || registry(&settings).open("nats:a:w", &OpenOptions::default()).unwrap()
+    });
+    read_by_turns(reader, writers, 500, |mut writer| writer.finish(Finish::Commit).unwrap());
 }
 
 #[test]
@@ -220,12 +190,12 @@ fn an_end_that_is_killed_in_memory_is_lost_at_once() {
 }
 
 /// A process with a wall around it writes, and its server is watched.
-fn met_by(server: &NatsServer, wall: impl FnOnce(&std::path::Path) -> Command) -> bool {
+fn met_by(server: &NatsServer, walled: Command) -> bool {
     let port = server.address().rsplit(':').next().unwrap().parse().unwrap();
     let between = Between::new(port);
     let house = House::at_address(&server.address(), ON);
     let mut reader = house.reader("a");
-    let _copy = Copy::by(wall(command()), &format!("127.0.0.1:{}", between.port), ON, "nats:a:w", false);
+    let _copy = Copy::by(walled, &format!("127.0.0.1:{}", between.port), ON, "nats:a:w", false);
     read_exactly(&mut reader, MUCH);
     let before = between.count();
     read_exactly(&mut reader, MUCH);
@@ -235,17 +205,7 @@ fn met_by(server: &NatsServer, wall: impl FnOnce(&std::path::Path) -> Command) -
 /// Another user's memory is none of this one's.
 #[test]
 fn ends_of_two_users_do_not_meet() {
-    if !geteuid().is_root() {
-        return skip("only root can start a process of another user");
-    }
-    let nobody = |program: &std::path::Path| {
-        let mut command = Command::new(program);
-        command.uid(65534);
-        command
-    };
-    if !nobody(command()).arg("--version").output().is_ok_and(|output| output.status.success()) {
-        return skip("another user cannot execute the command");
-    }
+    let Some(nobody) = by_another_user(command(), "--version") else { return };
     let Some(server) = NatsServer::debian() else { return };
     assert!(!met_by(&server, nobody));
 }
@@ -253,23 +213,9 @@ fn ends_of_two_users_do_not_meet() {
 /// What the kernel would tell in /proc is not needed.
 #[test]
 fn ends_without_proc_meet() {
-    if !have(&["unshare", "mount", "sh"]) {
-        return;
-    }
-    let hidden = |then: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", &format!("mount -t tmpfs none /proc && {then}"), "sh"]);
-        command
-    };
-    if !hidden("! test -e /proc/self").status().is_ok_and(|status| status.success()) {
-        return skip("this process cannot hide /proc");
-    }
+    let Some(without) = without_proc(command()) else { return };
     let Some(server) = NatsServer::debian() else { return };
-    assert!(met_by(&server, |program| {
-        let mut command = hidden("exec \"$@\"");
-        command.arg(program);
-        command
-    }));
+    assert!(met_by(&server, without));
 }
 
 /// A pipe in memory goes on while its server is away for less than the peer timeout.

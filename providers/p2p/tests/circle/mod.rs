@@ -3,7 +3,7 @@
 use iroh::{EndpointAddr, PublicKey, SecretKey};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use tempfile::TempDir;
@@ -65,6 +65,13 @@ impl Circle {
     #[allow(dead_code, reason = "not every test asks")]
     pub fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
+    }
+
+    /// Gives the key of one of them to another user: nobody else may read it then.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn give_key(&self, at: usize, user: u32) {
+        chown(self.key_file(at), Some(user), None).unwrap();
+        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn key_file(&self, at: usize) -> PathBuf {

@@ -5,13 +5,13 @@ use crate::common::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 use vfs_core::{Code, Finish, OpenFile};
-use zvfs_test_support::{Random, alone, built, command};
+use zvfs_test_support::{
+    ANOTHER_USER, Random, alone, built, by_another_user, command, read_by_turns, without_proc,
+};
 
 /// From a pipe's first frames on.
 const ON: &str = ", same-host-after = 0";
@@ -99,39 +99,12 @@ fn what_is_written_around_the_turn_comes_whole_and_in_order() {
 fn writers_in_memory_and_others_are_read_by_turns() {
     let circle = Circle::new(5);
     let reading = registry(&format!("{}{ON}", circle.settings(0)));
-    let mut read = reader(&reading, "a?writers=4");
-    let seen = Arc::new(AtomicUsize::new(0));
-    let writing: Vec<_> = (0..4_u8)
-        .map(|number| {
-            let more = if number < 2 { ON } else { OFF };
-            let host = registry(&format!("{}{more}", circle.settings(1 + usize::from(number))));
-            let seen = seen.clone();
-            in_thread(move || {
-                let mut write = writer(&host, "p0:a");
-                let (until, mut frames) = (Instant::now() + SLACK, 0);
-                // A writer that is left out would let the others write for ever.
-                while frames < 500 || seen.load(Ordering::SeqCst) != 0b1111 {
-                    frames += 1;
-                    assert!(Instant::now() < until, "{:04b}", seen.load(Ordering::SeqCst));
-                    write.write_all(&[number; 1000]).unwrap();
-                }
-                write.finish(Finish::Commit).unwrap();
-            })
-        })
-        .collect();
-    let (mut bytes, mut total) = ([0; 1000], 0);
-    loop {
-        let count = read.read(&mut bytes).unwrap();
-        if count == 0 {
-            break;
-        }
-        for byte in &bytes[..count] {
-            seen.fetch_or(1 << byte, Ordering::SeqCst);
-        }
-        total += count;
-    }
-    writing.into_iter().for_each(|done| done.recv_timeout(SLACK).unwrap());
-    assert_eq!(total % 1000, 0);
+    let read = reader(&reading, "a?writers=4");
+    let writers = [(1, ON), (2, ON), (3, OFF), (4, OFF)].map(|(peer, more)| {
+        let settings = format!("{}{more}", circle.settings(peer));
+        move || writer(&registry(&settings), "p0:a")
+    });
+    read_by_turns(read, writers, 500, |mut writer| writer.finish(Finish::Commit).unwrap());
 }
 
 #[test]
@@ -149,14 +122,19 @@ struct Copy(Child);
 
 impl Copy {
     fn start(folder: &Path, settings: &str, pipe: &str, is_reader: bool) -> Copy {
+        Copy::by(Command::new(command()), folder, settings, pipe, is_reader)
+    }
+
+    /// The same by a command to which only arguments are to be added.
+    fn by(mut copy: Command, folder: &Path, settings: &str, pipe: &str, is_reader: bool) -> Copy {
         let config = folder.join("zvfs.toml");
         let text = format!(
             "provider-path = [{:?}]\n[provider.file]\n[provider.p2p]\nsettings = {{ {settings} }}\n",
             built()
         );
         fs::write(&config, text).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
         let (from, to) = if is_reader { (pipe, "file:/dev/null") } else { ("file:/dev/zero", pipe) };
-        let mut copy = Command::new(command());
         copy.arg("--config").arg(&config).args(["cp", from, to]).stdin(Stdio::null());
         Copy(copy.spawn().unwrap())
     }
@@ -206,4 +184,39 @@ fn an_end_that_is_killed_or_stopped_in_memory_is_lost() {
         let error = write_until_it_fails(&mut write);
         assert_eq!(error.code(), Code::ECONNRESET, "{signal:?}: {}", error.chain());
     }
+}
+
+/// Whether a writer behind a wall meets its reader before it has sent far more than one without needs for that.
+fn meets(circle: &Circle, walled: Command) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let here = registry(&format!("{}{ON}", circle.settings(0)));
+    let mut read = reader(&here, "a");
+    let there = format!("{}{ON}", circle.settings(1));
+    let _copy = Copy::by(walled, folder.path(), &there, "p2p:p0:a", false);
+    let (mut came, mut bytes) = (0, vec![0; 100_000]);
+    while came < 5_000_000 && !shares() {
+        came += read.read(&mut bytes).unwrap();
+    }
+    shares()
+}
+
+/// Another user's memory is none of this one's. Alone, as it looks at the memory of its process.
+#[test]
+fn ends_of_two_users_do_not_meet() {
+    alone(|| {
+        let Some(nobody) = by_another_user(command(), "--version") else { return };
+        let circle = Circle::new(2);
+        circle.give_key(1, ANOTHER_USER);
+        assert!(!meets(&circle, nobody));
+    });
+}
+
+/// What the kernel would tell in /proc is not needed. Alone, as above.
+#[test]
+fn ends_without_proc_meet() {
+    alone(|| {
+        if let Some(without) = without_proc(command()) {
+            assert!(meets(&Circle::new(2), without));
+        }
+    });
 }

@@ -12,11 +12,9 @@ use crate::tls::Authority;
 use between::Between;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
 use vfs_core::{Code, Finish, OpenFile, OpenOptions};
+use zvfs_test_support::read_by_turns;
 
 const ON: &str = "same-host = \"on\"";
 const OFF: &str = "same-host = \"off\"";
@@ -213,40 +211,12 @@ fn a_lone_byte_is_not_kept_back() {
 #[test]
 fn writers_in_memory_and_others_are_read_by_turns() {
     let port = free_port();
-    let mut reader = open(ON, &format!("tcp://127.0.0.1:{port}?writers=4"), false);
-    let seen = Arc::new(AtomicU64::new(0));
-    let threads: Vec<_> = (0..4_u8)
-        .map(|number| {
-            let settings = if number < 2 { ON } else { OFF };
-            let (port, seen) = (port, seen.clone());
-            thread::spawn(move || {
-                let mut writer = open(settings, &format!("tcp://127.0.0.1:{port}"), true);
-                let until = Instant::now() + SLACK;
-                // Until every one was seen: a writer that is left out would let the others write for ever.
-                let mut frames = 0;
-                while frames < 2 * WARM || seen.load(Ordering::SeqCst) != 0b1111 {
-                    frames += 1;
-                    assert!(Instant::now() < until, "{:04b}", seen.load(Ordering::SeqCst));
-                    writer.write_all(&[number; 1000]).unwrap();
-                }
-                writer.finish(Finish::End).unwrap();
-            })
-        })
-        .collect();
-    let mut bytes = [0; 1000];
-    let mut total = 0;
-    loop {
-        let count = reader.read(&mut bytes).unwrap();
-        if count == 0 {
-            break;
-        }
-        for byte in &bytes[..count] {
-            seen.fetch_or(1 << byte, Ordering::SeqCst);
-        }
-        total += count;
-    }
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
-    assert_eq!(total % 1000, 0);
+    let reader = open(ON, &format!("tcp://127.0.0.1:{port}?writers=4"), false);
+    let writers = [ON, ON, OFF, OFF].map(|settings| {
+        let descriptor = format!("tcp://127.0.0.1:{port}");
+        move || open(settings, &descriptor, true)
+    });
+    read_by_turns(reader, writers, 2 * WARM, |mut writer| writer.finish(Finish::End).unwrap());
 }
 
 /// A stopped peer's kernel still answers; the pipe waits, and goes on when it does.

@@ -4,16 +4,14 @@ use super::{BESIDE, Between, FIRST, ON};
 use crate::common::*;
 use crate::hostile::{Child, open};
 use crate::peer::connect;
-use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread;
 use vfs_core::{Finish, Flush};
-use zvfs_test_support::{have, skip};
+use zvfs_test_support::{by_another_user, have, skip, without_proc};
 
 /// More than goes over a connection otherwise.
 const PAYLOAD: usize = 32 * BESIDE;
@@ -78,52 +76,29 @@ fn ends_in_two_networks_meet_in_a_folder_only() {
 /// Another user's memory is none of this one's, whatever it proves.
 #[test]
 fn ends_of_two_users_do_not_meet() {
-    if !geteuid().is_root() {
-        return skip("only root can start a process of another user");
-    }
     let test = std::env::current_exe().unwrap();
-    let nobody = || {
-        let mut command = Command::new(&test);
-        command.uid(65534);
-        command
-    };
-    if !nobody().arg("--list").output().is_ok_and(|output| output.status.success()) {
-        return skip("another user cannot execute this test");
+    if let Some(nobody) = by_another_user(&test, "--list") {
+        assert!(met_by(nobody).passed(PARTS));
     }
-    assert!(met_by(nobody).passed(PARTS));
 }
 
 /// What the kernel would tell in /proc is not needed.
 #[test]
 fn ends_without_proc_meet() {
-    if !have(&["unshare", "mount", "sh"]) {
-        return;
+    if let Some(without) = without_proc(&std::env::current_exe().unwrap()) {
+        assert!(!met_by(without).passed(PARTS), "they do not meet");
     }
-    let hidden = |then: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", &format!("mount -t tmpfs none /proc && {then}"), "sh"]);
-        command
-    };
-    if !hidden("! test -e /proc/self").status().is_ok_and(|status| status.success()) {
-        return skip("this process cannot hide /proc");
-    }
-    let without = || {
-        let mut command = hidden("exec \"$@\"");
-        command.arg(std::env::current_exe().unwrap());
-        command
-    };
-    assert!(!met_by(without).passed(PARTS), "they do not meet");
 }
 
 /// What a child writes.
 const PARTS: &[u8] = b"parts";
 
 /// Reads from a child, whose connection carries what it writes, or does not.
-fn met_by(command: impl Fn() -> Command) -> Between {
+fn met_by(command: Command) -> Between {
     let port = free_port();
     let mut reader = open(ON, &format!("tcp://127.0.0.1:{port}"), false);
     let between = Between::new(port);
-    let mut child = Child::started(command(), ON, &format!("meet tcp:127.0.0.1:{}", between.port));
+    let mut child = Child::started(command, ON, &format!("meet tcp:127.0.0.1:{}", between.port));
     read_exactly(&mut reader, WARM);
     child.wait_until_ready();
     assert_eq!(read_exactly(&mut reader, PARTS.len()), PARTS);
