@@ -172,7 +172,7 @@ fn a_server_that_asks_for_certificates_gets_one_that_it_trusts() {
         refused(opened, Code::EPROTO, "`client-cert`");
     }
     let house = House::at(&servers, &shows(&authority.client()));
-    survives(&house, |_| {
+    survives(&house, |_, _| {
         servers[0].kill();
         servers[0].restart();
     });

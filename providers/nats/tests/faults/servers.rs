@@ -9,12 +9,12 @@ use vfs_core::{Code, Control, Error, Finish, OpenFlags, OpenOptions};
 use zvfs_engines::NatsServer;
 use zvfs_test_support::free_port;
 
-/// Carries bytes through a pipe while something is done to the servers, at each fifth of the way.
+/// Carries bytes through a pipe while something is done to the servers, at each fifth of the way: which it is, and the writer's control.
 #[track_caller]
-pub fn survives(house: &House, mut disturb: impl FnMut(usize)) {
+pub fn survives(house: &House, mut disturb: impl FnMut(usize, &Control)) {
     let content = sample(20_000_000);
     let (mut reader, mut writer) = house.pair("load");
-    let sent = content.clone();
+    let (sent, control) = (content.clone(), writer.control().clone());
     let done = in_thread(move || {
         sent.chunks(70_001).for_each(|piece| writer.write_all(piece).unwrap());
         writer.finish(Finish::Commit).unwrap();
@@ -26,7 +26,7 @@ pub fn survives(house: &House, mut disturb: impl FnMut(usize)) {
             count => got.extend_from_slice(&bytes[..count]),
         }
         if got.len() > (round + 1) * content.len() / 5 && round < 4 {
-            disturb(round);
+            disturb(round, &control);
             round += 1;
         }
     }
@@ -40,7 +40,7 @@ fn a_server_that_is_killed_and_restarted_under_load_costs_no_byte() {
     let Some(server) = NatsServer::debian() else { return };
     let mut servers = [server];
     let house = House::at(&servers, "");
-    survives(&house, |_| {
+    survives(&house, |_, _| {
         servers[0].kill();
         servers[0].restart();
     });
@@ -50,11 +50,17 @@ fn a_server_that_is_killed_and_restarted_under_load_costs_no_byte() {
 fn a_server_that_hangs_for_a_while_costs_no_byte() {
     let Some(server) = NatsServer::debian() else { return };
     let mut servers = [server];
-    let house = House::at(&servers, "peer-timeout = \"20s\"");
-    survives(&house, |_| {
+    let house = House::at(&servers, "peer-timeout = \"8s\"");
+    survives(&house, |round, writer| {
         servers[0].freeze();
-        // So long that it counts as lost, and is dialled again.
-        thread::sleep(Duration::from_secs(1));
+        if round == 0 {
+            eventually("the server counts as lost", || {
+                writer
+                    .waiting()
+                    .and_then(|waiting| waiting.refusal)
+                    .is_some_and(|why| why.contains("no connection"))
+            });
+        }
         servers[0].thaw();
     });
 }
@@ -63,7 +69,7 @@ fn a_server_that_hangs_for_a_while_costs_no_byte() {
 fn a_cluster_that_loses_one_server_after_the_other_costs_no_byte() {
     let Some(mut servers) = NatsServer::cluster() else { return };
     let house = House::at(&servers, "replicas = 3");
-    survives(&house, |round| {
+    survives(&house, |round, _| {
         servers[round % 3].kill();
         servers[round % 3].restart();
     });

@@ -41,7 +41,8 @@ fn child() {
     }
     println!("ready");
     std::io::stdout().flush().unwrap();
-    std::thread::sleep(Duration::from_secs(60));
+    // As long as there is somebody who could kill it.
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
 }
 
 pub struct Child(pub std::process::Child);
@@ -56,6 +57,7 @@ impl Child {
         let child = command
             .args(["--exact", "hostile::child", "--nocapture"])
             .envs([(CHILD, task), (SETTINGS, settings)])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -2,8 +2,9 @@
 
 use crate::common::*;
 use netpipe::broker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use vfs_core::{Capabilities, Code, Finish, Flush, OpenFlags, OpenOptions};
+use zvfs_test_support::eventually;
 
 #[test]
 fn an_end_can_do_this_and_no_more() {
@@ -146,20 +147,37 @@ fn at_least_64_kib_are_buffered_and_no_more_than_the_window() {
     }
 }
 
+/// What a kernel has no room for is not acknowledged, and after `peer-timeout` that counts as a silent peer (TCP_USER_TIMEOUT): so all
+/// that a reader leaves unread has room, however small the writes were.
 #[test]
 fn a_reader_that_pauses_is_not_taken_for_a_dead_one() {
-    // Bytes that lie unread must not count as a silent peer, however small the writes were.
     for size in [50, 64 << 10] {
         let house = House::with(None, "peer-timeout = \"1s\"");
         let (mut reader, mut writer) = house.pair("a");
         let written = fill(&mut writer, &vec![7; size]);
-        // The pause is the matter of this test: three times what a dead peer gets.
-        std::thread::sleep(Duration::from_secs(4));
+        let port = house.descriptor("a").rsplit(':').next().unwrap().parse().unwrap();
+        eventually("all that was written is acknowledged", || unacknowledged(port) == 0);
         let done = in_thread(move || writer.finish(Finish::Commit));
         assert_eq!(in_time(move || read_to_end(&mut reader).len()), written);
         done.recv_timeout(SLACK).unwrap().unwrap();
     }
 }
+
+/// The bytes sent over connections of a port of this machine that their receivers' kernels have not taken (proc_net_tcp in the kernel's
+/// documentation).
+fn unacknowledged(port: u16) -> u64 {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    let queues = sockets.lines().skip(1).filter_map(|socket| {
+        let fields: Vec<&str> = socket.split_whitespace().collect();
+        let (sent, _) = fields[4].split_once(':').unwrap();
+        let is_of_port = fields[1].ends_with(&port) || fields[2].ends_with(&port);
+        (is_of_port && fields[3] == ESTABLISHED).then(|| u64::from_str_radix(sent, 16).unwrap())
+    });
+    queues.sum()
+}
+
+const ESTABLISHED: &str = "01";
 
 #[test]
 fn both_descriptor_forms_of_zpipes() {
