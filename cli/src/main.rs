@@ -47,8 +47,8 @@ use zvfs_command::{exit, guarded, log, name, options, process, setup, signals, t
 // /proc, and gives each thread a second stack for a handler that says that the first one overflowed. That ends the process either way.
 #[cfg(all(target_env = "gnu", not(test)))]
 vfs_core::extern_c! { exported by "zvfs":
-    /// Called by the C library.
-    fn main() -> i32, plain { Ok(u32::from(command())) }
+    /// Called by the C library. A panic has the exit code that std's start gives it.
+    fn main() -> i32, plain { Ok(u32::from(std::panic::catch_unwind(command).unwrap_or(101))) }
 }
 
 /// Other C libraries do not tell std the command line without its own start.
