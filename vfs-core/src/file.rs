@@ -12,6 +12,28 @@ use std::time::{Duration, SystemTime};
 /// The most bytes that one read or write moves: 2 GiB less a page, as Linux's own calls.
 pub const COUNT_MAX: usize = 0x7fff_f000;
 
+/// The position that a [`seek`](File::seek) leads to, for whoever implements one: `position` is the one before it, and `size` is asked for
+/// only where the seek counts from the end. Beyond the end is allowed. `shown` is the file, for the error's text.
+///
+/// # Errors
+/// EINVAL: before the start, or beyond 2^63 - 1. What `size` returned.
+pub fn seek_position(
+    shown: &str,
+    to: SeekFrom,
+    position: u64,
+    size: impl FnOnce() -> Result<u64>,
+) -> Result<u64> {
+    let (base, by) = match to {
+        SeekFrom::Start(position) => (position, 0),
+        SeekFrom::Current(by) => (position, by),
+        SeekFrom::End(by) => (size()?, by),
+    };
+    base.checked_add_signed(by).filter(|sought| i64::try_from(*sought).is_ok()).ok_or_else(|| {
+        let text = format!("seek {shown}: to {base}{by:+}: before the start, or beyond 2^63 - 1");
+        Error::new(Code::EINVAL, text)
+    })
+}
+
 /// An open descriptor. Dropping it closes it: what needs a COMMIT and had none leaves no trace.
 ///
 /// Every method but `capabilities` has a default that answers as a file without that capability.
@@ -341,5 +363,33 @@ impl Stat {
     pub fn version(mut self, version: impl Into<String>) -> Stat {
         self.version = version.into();
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seek_leads_to_what_a_position_can_be_and_nowhere_else() {
+        const LAST: u64 = i64::MAX as u64;
+        for (to, expected) in [
+            (SeekFrom::Start(0), Some(0)),
+            (SeekFrom::Start(LAST), Some(LAST)),
+            (SeekFrom::Start(LAST + 1), None),
+            (SeekFrom::Current(-10), Some(0)),
+            (SeekFrom::Current(-11), None),
+            (SeekFrom::Current(i64::MIN), None),
+            (SeekFrom::Current(i64::MAX), None),
+            (SeekFrom::End(5), Some(105)),
+            (SeekFrom::End(-101), None),
+        ] {
+            let sought = seek_position("f", to, 10, || Ok(100));
+            assert_eq!(sought.as_ref().ok().copied(), expected, "{to:?}");
+            assert!(sought.err().is_none_or(|error| error.code() == Code::EINVAL), "{to:?}");
+        }
+        let unknown = || Err(Error::new(Code::ESPIPE, "it has no size"));
+        assert_eq!(seek_position("f", SeekFrom::Current(1), 10, unknown).unwrap(), 11);
+        assert_eq!(seek_position("f", SeekFrom::End(1), 10, unknown).unwrap_err().code(), Code::ESPIPE);
     }
 }

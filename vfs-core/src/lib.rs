@@ -57,7 +57,7 @@ pub use context::{CancelFn, Context, ContextCalls, OnCancel, WaitsFor};
 pub use descriptor::{DESCRIPTOR_MAX, Descriptor, Shown};
 pub use entry::{Entry, Name};
 pub use error::{Error, Result};
-pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Interest, Kind, Lease, Stat};
+pub use file::{COUNT_MAX, Direction, File, Finish, Flush, Interest, Kind, Lease, Stat, seek_position};
 pub use flags::{Capabilities, Events, OpenFlags, Scope, Wanted};
 pub use printable::{Printable, is_printable, printable_json};
 pub use provider::{Host, HostCalls, Info, Inner, Instance, Level, Namespace, Provider, Request, Threads};

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use vfs_core::{
     Capabilities, Code, Context, Direction, Error, Events, File, Finish, Flush, Lease, OpenFlags, Request,
-    Result, Stat,
+    Result, Stat, seek_position,
 };
 
 /// The largest offset of a file.
@@ -191,27 +191,11 @@ impl File for Regular {
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let (base, by) = match to {
-            SeekFrom::Start(offset) => (offset, 0),
-            SeekFrom::Current(by) => (self.position, by),
-            SeekFrom::End(by) => {
-                let size = fstat(&self.fd).map_err(|errno| self.fail("seek", errno))?.st_size;
-                (u64::try_from(size).unwrap_or(0), by)
-            }
-        };
-        match base.checked_add_signed(by) {
-            Some(offset) if offset <= OFFSET_MAX => {
-                self.position = offset;
-                Ok(offset)
-            }
-            _ => {
-                let text = format!(
-                    "seek {}: to {base}{by:+}: before the start, or beyond what a file can hold",
-                    self.shown
-                );
-                Err(Error::new(Code::EINVAL, text))
-            }
-        }
+        self.position = seek_position(&self.shown, to, self.position, || {
+            let size = fstat(&self.fd).map_err(|errno| self.fail("seek", errno))?.st_size;
+            Ok(u64::try_from(size).unwrap_or(0))
+        })?;
+        Ok(self.position)
     }
 
     fn truncate(&mut self, size: u64) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::target::Target;
 use parking_lot::Mutex;
 use std::io::SeekFrom;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Error, File, Kind, OpenFlags, Result, Stat};
+use vfs_core::{Capabilities, Code, Error, File, Kind, OpenFlags, Result, Stat, seek_position};
 use zvfs_net::failure::{Attempt, Failure, Retry};
 use zvfs_net::retry::{Budget, persist};
 
@@ -276,15 +276,7 @@ impl File for Reader {
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         let size = self.size_for("seek", Code::ESPIPE)?;
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-            SeekFrom::End(offset) => size.checked_add_signed(offset),
-        };
-        self.position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
-            let text = format!("seek {}: {to:?} is not a position in a file", self.remote.caller.shown);
-            Error::new(Code::EINVAL, text)
-        })?;
+        self.position = seek_position(&self.remote.caller.shown, to, self.position, || Ok(size))?;
         Ok(self.position)
     }
 

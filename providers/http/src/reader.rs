@@ -33,6 +33,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use vfs_core::{
     Capabilities, Code, Direction, Error, File, Finish, Interest, Lease, OpenFlags, Result, Stat, Wanted,
+    seek_position,
 };
 use zvfs_net::failure::Failure;
 use zvfs_net::retry::{Budget, persist};
@@ -167,17 +168,6 @@ fn reaches(stream: &Stream, position: u64) -> bool {
     ahead.is_some_and(|gap| gap <= SKIP_MAX) && stream.end().is_none_or(|end| position <= end)
 }
 
-/// Why there is no such position.
-fn nowhere(to: SeekFrom) -> String {
-    let (from, by) = match to {
-        SeekFrom::Start(by) => return format!("position {by} is beyond the largest file"),
-        SeekFrom::Current(by) => ("the position", by),
-        SeekFrom::End(by) => ("the end", by),
-    };
-    let direction = if by < 0 { "before" } else { "behind" };
-    format!("{} bytes {direction} {from} is not a position in a file", by.unsigned_abs())
-}
-
 impl Window {
     /// Where a request from a position on ends; `None`: at the object's end.
     fn end(self, position: u64, wanted: usize, size: Option<u64>) -> Option<u64> {
@@ -247,14 +237,7 @@ impl File for Reader {
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
         let size = self.size_for("seek", Code::ESPIPE)?;
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-            SeekFrom::End(offset) => size.checked_add_signed(offset),
-        };
-        let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
-            Error::new(Code::EINVAL, format!("seek {}: {}", self.caller.shown, nowhere(to)))
-        })?;
+        let position = seek_position(&self.caller.shown, to, self.position, || Ok(size))?;
         let before = std::mem::replace(&mut self.position, position);
         if position == before {
             return Ok(position);

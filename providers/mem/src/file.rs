@@ -4,7 +4,7 @@ use crate::buffer::Buffer;
 use crate::names::{Claim, Names};
 use std::io::SeekFrom;
 use std::sync::Arc;
-use vfs_core::{Capabilities, Code, Error, File, Finish, OpenFlags, Result, Stat};
+use vfs_core::{Capabilities, Code, Error, File, Finish, OpenFlags, Result, Stat, seek_position};
 
 /// A position in a buffer. It never blocks.
 pub(crate) struct MemFile {
@@ -92,18 +92,7 @@ impl File for MemFile {
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let (base, offset) = match to {
-            SeekFrom::Start(offset) => (offset, 0),
-            SeekFrom::Current(offset) => (self.position, offset),
-            SeekFrom::End(offset) => (self.buffer.len(), offset),
-        };
-        let position = base.checked_add_signed(offset).filter(|position| i64::try_from(*position).is_ok());
-        self.position = position.ok_or_else(|| {
-            Error::new(
-                Code::EINVAL,
-                format!("seek to {base}{offset:+}: before the start, or beyond 2^63 - 1"),
-            )
-        })?;
+        self.position = seek_position("mem", to, self.position, || Ok(self.buffer.len()))?;
         Ok(self.position)
     }
 

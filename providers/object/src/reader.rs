@@ -18,7 +18,7 @@ use std::io::{IoSlice, SeekFrom};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use vfs_core::{Capabilities, Code, Context, Error, File, Result, Stat};
+use vfs_core::{Capabilities, Code, Context, Error, File, Result, Stat, seek_position};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_runtime::Runtime;
 
@@ -163,16 +163,8 @@ impl File for Reader {
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-            SeekFrom::End(offset) => self.object.size.checked_add_signed(offset),
-        };
-        let position = position.filter(|position| i64::try_from(*position).is_ok()).ok_or_else(|| {
-            Error::new(Code::EINVAL, format!("seek {}: not a position in a file: {to:?}", self.shown))
-        })?;
-        self.position = position;
-        Ok(position)
+        self.position = seek_position(&self.shown, to, self.position, || Ok(self.object.size))?;
+        Ok(self.position)
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize> {

@@ -62,6 +62,11 @@ impl Caller {
         persist(self, &mut Budget::new(), || self.wait(what, future()))
     }
 
+    /// The descriptor for messages.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
     /// The error of a call.
     pub fn error(&self, doing: &str, failure: &Failure) -> Error {
         failure.error(doing, &self.shown)

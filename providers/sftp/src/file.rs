@@ -18,7 +18,7 @@ use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
-use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, OpenFlags, Result, Stat};
+use vfs_core::{Capabilities, Code, Error, File, Finish, Flush, OpenFlags, Result, Stat, seek_position};
 use zvfs_net::failure::{Attempt, Failure, Retry};
 
 /// The largest offset of a file.
@@ -252,15 +252,8 @@ impl File for Remote {
                 "a file that is appended to has no positions",
             )));
         }
-        let (base, by) = match to {
-            SeekFrom::Start(offset) => (offset, 0),
-            SeekFrom::Current(by) => (self.position, by),
-            SeekFrom::End(by) => (self.size().map_err(self.error("seek"))?, by),
-        };
-        let Some(offset) = base.checked_add_signed(by).filter(|offset| *offset <= OFFSET_MAX) else {
-            let text = format!("to {base}{by:+}: before the start, or beyond what a file can hold");
-            return Err(self.error("seek")(Failure::new(Code::EINVAL, text)));
-        };
+        let size = || self.size().map_err(self.error("seek"));
+        let offset = seek_position(self.caller.shown(), to, self.position, size)?;
         if offset != self.position {
             self.ahead = None;
             self.piece.clear();

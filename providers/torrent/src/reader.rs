@@ -4,7 +4,7 @@ use crate::download::Urge;
 use crate::swarms::Membership;
 use std::io::SeekFrom;
 use std::time::Duration;
-use vfs_core::{Capabilities, Code, Context, Error, File, Result, Stat};
+use vfs_core::{Capabilities, Context, Error, File, Result, Stat, seek_position};
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::waiting::Waiting;
 use zvfs_runtime::Runtime;
@@ -93,17 +93,7 @@ impl File for Reader {
     }
 
     fn seek(&mut self, to: SeekFrom) -> Result<u64> {
-        let (base, offset) = match to {
-            SeekFrom::Start(offset) => (offset, 0),
-            SeekFrom::Current(offset) => (self.position, offset),
-            SeekFrom::End(offset) => (self.size, offset),
-        };
-        let position = base.checked_add_signed(offset).filter(|position| i64::try_from(*position).is_ok());
-        self.position = position.ok_or_else(|| {
-            let shown = &self.caller.shown;
-            let text = format!("seek {shown} to {base}{offset:+}: before the start, or beyond 2^63 - 1");
-            Error::new(Code::EINVAL, text)
-        })?;
+        self.position = seek_position(&self.caller.shown, to, self.position, || Ok(self.size))?;
         if let Some(ahead) = &mut self.ahead {
             ahead.move_to(self.position);
         }
