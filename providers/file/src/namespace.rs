@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use vfs_core::{Code, Entry, Error, File, Level, Name, Namespace, Request, Result, Stat};
+use vfs_core::{Code, Entry, Error, File, Name, Namespace, Request, Result, Stat};
 
 impl Namespace for Files {
     fn stat(&self, request: &Request<'_>) -> Result<Stat> {
@@ -27,15 +27,7 @@ impl Namespace for Files {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        self.names(request, &mut |name| match name.entry() {
-            Some(entry) => each(entry),
-            None => {
-                let (shown, name) = (request.shown(), String::from_utf8_lossy(name.bytes));
-                let text = format!("list {shown}: left out {name:?}, which is not UTF-8");
-                self.host.log(Level::Warning, &text);
-                ControlFlow::Continue(())
-            }
-        })
+        self.names(request, &mut self.host.entries(request.shown(), each))
     }
 
     fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {

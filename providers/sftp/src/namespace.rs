@@ -8,7 +8,7 @@ use crate::target::Target;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
-use vfs_core::{Code, Entry, Kind, Level, Name, Namespace, Request, Result, Stat};
+use vfs_core::{Code, Entry, Kind, Name, Namespace, Request, Result, Stat};
 use zvfs_net::failure::{Attempt, Failure};
 
 impl Namespace for Sftp {
@@ -19,15 +19,7 @@ impl Namespace for Sftp {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        self.names(request, &mut |name| match name.entry() {
-            Some(entry) => each(entry),
-            None => {
-                let (shown, name) = (request.shown(), String::from_utf8_lossy(name.bytes));
-                let text = format!("list {shown}: left out {name:?}, which is not UTF-8");
-                self.host.log(Level::Warning, &text);
-                ControlFlow::Continue(())
-            }
-        })
+        self.names(request, &mut self.host.entries(request.shown(), each))
     }
 
     fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {

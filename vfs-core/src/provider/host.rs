@@ -228,6 +228,25 @@ impl Host {
     ) -> Host {
         Host(Arc::new(Logging { name, version, log }))
     }
+
+    /// What a provider with names that may not be UTF-8 calls its [`Namespace::names`](crate::Namespace::names) with, to implement
+    /// [`Namespace::list`](crate::Namespace::list): `each` gets the others, and what is left out is a warning in the log. `shown` is the
+    /// folder.
+    pub fn entries<'a>(
+        &'a self,
+        shown: &'a str,
+        each: &'a mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> impl FnMut(Name<'_>) -> ControlFlow<()> + 'a {
+        move |name| match name.entry() {
+            Some(entry) => each(entry),
+            None => {
+                let name = String::from_utf8_lossy(name.bytes);
+                let text = format!("list {shown}: left out {name:?}, which is not UTF-8");
+                self.log(Level::Warning, &text);
+                ControlFlow::Continue(())
+            }
+        }
+    }
 }
 
 struct Logging<F> {
@@ -261,5 +280,29 @@ impl Deref for Host {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Host({} {})", self.name(), self.version())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn a_listing_without_what_is_no_utf_8_says_so_in_the_log() {
+        let logged = Arc::new(Mutex::new(Vec::new()));
+        let log = logged.clone();
+        let host =
+            Host::logging("test", "1", move |level, text| log.lock().unwrap().push((level, text.to_owned())));
+        let mut listed = Vec::new();
+        let mut each = |entry: Entry<'_>| {
+            listed.push(entry.name.to_owned());
+            ControlFlow::Continue(())
+        };
+        let names = [&b"a"[..], b"\xff", b"b"].map(|bytes| Name { bytes, stat: None });
+        assert!(names.into_iter().try_for_each(host.entries("x:/f", &mut each)).is_continue());
+        assert_eq!(listed, ["a", "b"]);
+        let text = "list x:/f: left out \"\u{fffd}\", which is not UTF-8".to_owned();
+        assert_eq!(*logged.lock().unwrap(), [(Level::Warning, text)]);
     }
 }
