@@ -8,6 +8,7 @@
 //! | `waiting`, `stated`, `caller` | waiting as a caller, in the wait of its context; what the host is told of it; the same for the ends of pipes |
 //! | `signal`, `awaited` | what wakes a thread that waits; a value that a file waits on and others change |
 //! | `failure`, `retry` | why an attempt failed, and whether another one may help; how often, and after how long |
+//! | `whole` | opens where a file is read, or replaced as a whole |
 //! | `pem`, `certificate`, `tls` | an operator's certificates and private keys, in files; why a certificate was not accepted; TLS to a server |
 
 pub mod address;
@@ -28,3 +29,4 @@ pub mod socket;
 mod stated;
 pub mod tls;
 pub mod waiting;
+pub mod whole;

@@ -9,9 +9,8 @@ use crate::writer::Writer;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::SystemTime;
-use vfs_core::{
-    Code, Entry, Error, File, Host, Instance, Name, Namespace, OpenFlags, Request, Result, Settings, Stat,
-};
+use vfs_core::{Code, Entry, Error, File, Host, Instance, Name, Namespace, Request, Result, Settings, Stat};
+use zvfs_net::whole;
 
 /// The most bytes of a name on the file systems of servers.
 const NAME_MAX: usize = 255;
@@ -47,7 +46,6 @@ impl Ftp {
 
     fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let (target, caller) = self.asked(request)?;
-        let flags = request.flags();
         if target.path.is_folder() {
             return Err(Error::new(Code::EISDIR, format!("open {}: it is a folder", request.shown())));
         }
@@ -56,44 +54,20 @@ impl Ftp {
             let text = format!("open {}: a new file's name has {NAME_MAX} bytes at most", request.shown());
             return Err(Error::new(Code::ENAMETOOLONG, text));
         }
-        let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
-        let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);
-        // What a rename does not ask has to be known before.
-        if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
-            let refuse =
-                |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
-            match namespace::stat(&self.client, &target, &caller) {
-                Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
-                Ok(facts) if !replaces && facts.size != Some(0) => {
-                    return refuse(Code::ENOTSUP, "an upload replaces the whole file: add TRUNCATE");
-                }
-                Ok(_) => {}
-                // Whoever makes it meanwhile is not to lose it.
-                Err(failure) if failure.code == Code::ENOENT && flags.contains(OpenFlags::CREATE) => {
-                    exclusive |= !replaces;
-                }
-                Err(failure) => return Err(failure.error("open", request.shown())),
-            }
-        }
+        let exclusive = whole::is_exclusive(request, || {
+            namespace::stat(&self.client, &target, &caller).map(|facts| facts.size)
+        })?;
         Ok(Box::new(Writer::open(&self.client, target, caller, exclusive)?))
     }
 }
 
 impl Instance for Ftp {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let flags = request.flags();
-        if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
-            let text = format!("open {}: a file is read or written, not both at once", request.shown());
-            return Err(Error::new(Code::ENOTSUP, text));
-        }
-        let for_writers = OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
-        if flags.contains(OpenFlags::WRITE)
-            || !flags.contains(OpenFlags::READ) && flags.intersects(for_writers)
-        {
+        if whole::is_writers(request)? {
             return self.write(request);
         }
         let (target, caller) = self.asked(request)?;
-        Ok(Box::new(Reader::open(&self.client, target, caller, flags)?))
+        Ok(Box::new(Reader::open(&self.client, target, caller, request.flags())?))
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {
@@ -115,7 +89,7 @@ impl Namespace for Ftp {
     }
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
-        self.names(request, &mut |name| name.entry().map_or(ControlFlow::Continue(()), &mut *each))
+        self.names(request, &mut self.host.entries(request.shown(), each))
     }
 
     fn names(&self, request: &Request<'_>, each: &mut dyn FnMut(Name<'_>) -> ControlFlow<()>) -> Result<()> {

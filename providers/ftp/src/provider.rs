@@ -2,7 +2,8 @@
 
 use crate::instance::Ftp;
 use crate::settings;
-use vfs_core::{Host, Info, Instance, OpenFlags, Provider, Result, Settings};
+use vfs_core::{Host, Info, Instance, Provider, Result, Settings};
+use zvfs_net::whole;
 
 /// The provider `ftp`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,17 +11,9 @@ pub struct FtpProvider;
 
 impl Provider for FtpProvider {
     fn info(&self) -> Info {
-        let flags = OpenFlags::READ
-            | OpenFlags::WRITE
-            | OpenFlags::CREATE
-            | OpenFlags::TRUNCATE
-            | OpenFlags::EXCLUSIVE
-            | OpenFlags::ATOMIC
-            | OpenFlags::SEQUENTIAL
-            | OpenFlags::RANDOM;
         let info = Info::new("ftp", env!("CARGO_PKG_VERSION"), "files of FTP servers, over ftp and ftps")
             .schemes(["ftp", "ftps"])
-            .supported_flags(flags);
+            .supported_flags(whole::SUPPORTED);
         settings::schema().into_iter().fold(info, Info::setting)
     }
 

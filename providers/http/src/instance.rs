@@ -10,7 +10,8 @@ use crate::wire::request::Place;
 use crate::writer::Writer;
 use std::sync::Arc;
 use std::time::Duration;
-use vfs_core::{Code, Error, File, Host, Instance, Namespace, OpenFlags, Request, Result, Stat};
+use vfs_core::{File, Host, Instance, Namespace, Request, Result, Stat};
+use zvfs_net::whole;
 
 /// The time that stopping may take.
 const STOP_MAX: Duration = Duration::from_secs(5);
@@ -41,45 +42,20 @@ impl Http {
 
     fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let (place, caller) = self.asked(request)?;
-        let flags = request.flags();
-        let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
-        let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);
-        // What an upload cannot say itself has to be known before.
-        if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
-            let refuse =
-                |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
-            match namespace::stat(&self.client, &place, &caller) {
-                Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
-                Ok(stat) if !replaces && stat.size != Some(0) => {
-                    return refuse(Code::ENOTSUP, "an upload replaces the whole object: add TRUNCATE");
-                }
-                Ok(_) => {}
-                // Whoever makes it meanwhile is not to lose it.
-                Err(failure) if failure.code == Code::ENOENT && flags.contains(OpenFlags::CREATE) => {
-                    exclusive |= !replaces;
-                }
-                Err(failure) => return Err(failure.error("open", request.shown())),
-            }
-        }
+        let exclusive = whole::is_exclusive(request, || {
+            namespace::stat(&self.client, &place, &caller).map(|stat| stat.size)
+        })?;
         Ok(Box::new(Writer::open(&self.client, &place, caller, request.expected_size(), exclusive)?))
     }
 }
 
 impl Instance for Http {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let flags = request.flags();
-        if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
-            let text = format!("open {}: an object is read or written, not both at once", request.shown());
-            return Err(Error::new(Code::ENOTSUP, text));
-        }
-        let for_writers = OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
-        if flags.contains(OpenFlags::WRITE)
-            || !flags.contains(OpenFlags::READ) && flags.intersects(for_writers)
-        {
+        if whole::is_writers(request)? {
             return self.write(request);
         }
         let (place, caller) = self.asked(request)?;
-        Ok(Box::new(Reader::open(&self.client, &place, caller, flags)?))
+        Ok(Box::new(Reader::open(&self.client, &place, caller, request.flags())?))
     }
 
     fn namespace(&self) -> Option<&dyn Namespace> {

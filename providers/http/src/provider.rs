@@ -2,7 +2,8 @@
 
 use crate::instance::Http;
 use crate::settings::{self, Config};
-use vfs_core::{Host, Info, Instance, OpenFlags, Provider, Result, Settings};
+use vfs_core::{Host, Info, Instance, Provider, Result, Settings};
+use zvfs_net::whole;
 
 /// The provider `http`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,18 +11,10 @@ pub struct HttpProvider;
 
 impl Provider for HttpProvider {
     fn info(&self) -> Info {
-        let flags = OpenFlags::READ
-            | OpenFlags::WRITE
-            | OpenFlags::CREATE
-            | OpenFlags::TRUNCATE
-            | OpenFlags::EXCLUSIVE
-            | OpenFlags::ATOMIC
-            | OpenFlags::SEQUENTIAL
-            | OpenFlags::RANDOM;
         let info =
             Info::new("http", env!("CARGO_PKG_VERSION"), "objects of HTTP servers, over http and https")
                 .schemes(["http", "https"])
-                .supported_flags(flags)
+                .supported_flags(whole::SUPPORTED)
                 .without_times();
         settings::schema().into_iter().fold(info, Info::setting)
     }

@@ -16,6 +16,7 @@ use vfs_core::{
 };
 use zvfs_net::failure::{Attempt, Failure};
 use zvfs_net::waiting::Waiting;
+use zvfs_net::whole;
 use zvfs_runtime::Runtime;
 
 /// What clean-ups may take when the instance stops; its runtime takes a second more.
@@ -74,26 +75,8 @@ impl Objects {
 
     fn write(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let target = self.object(request)?;
-        let flags = request.flags();
-        let replaces = flags.intersects(OpenFlags::TRUNCATE | OpenFlags::ATOMIC);
-        let mut exclusive = flags.contains(OpenFlags::EXCLUSIVE);
-        // What a request cannot say itself has to be known before.
-        if exclusive || !replaces || !flags.contains(OpenFlags::CREATE) {
-            let refuse =
-                |code: Code, why: &str| Err(Error::new(code, format!("open {}: {why}", request.shown())));
-            match self.stat_object(request, &target) {
-                Ok(_) if exclusive => return refuse(Code::EEXIST, "it exists already"),
-                Ok(stat) if !replaces && stat.size != Some(0) => {
-                    return refuse(Code::ENOTSUP, "an object is replaced as a whole: add TRUNCATE");
-                }
-                Ok(_) => {}
-                // Whoever makes it meanwhile is not to lose it.
-                Err(failure) if failure.code == Code::ENOENT && flags.contains(OpenFlags::CREATE) => {
-                    exclusive |= !replaces;
-                }
-                Err(failure) => return Err(failure.error("open", request.shown())),
-            }
-        }
+        let exclusive =
+            whole::is_exclusive(request, || self.stat_object(request, &target).map(|stat| stat.size))?;
         let opened = self.stores.get(&target, exclusive).and_then(|store| {
             let destination = Destination { store, kind: target.kind, path: target.key, exclusive };
             let tuning = self.stores.config().tuning.with(request.settings());
@@ -160,15 +143,7 @@ impl Objects {
 
 impl Instance for Objects {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
-        let flags = request.flags();
-        if flags.contains(OpenFlags::READ | OpenFlags::WRITE) {
-            let text = format!("open {}: an object is read or written, not both at once", request.shown());
-            return Err(Error::new(Code::ENOTSUP, text));
-        }
-        let for_writers = OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
-        if flags.contains(OpenFlags::WRITE)
-            || !flags.contains(OpenFlags::READ) && flags.intersects(for_writers)
-        {
+        if whole::is_writers(request)? {
             return self.write(request);
         }
         self.read(request)

@@ -2,7 +2,8 @@
 
 use crate::instance::Objects;
 use crate::settings;
-use vfs_core::{Host, Info, Instance, OpenFlags, Provider, Result, Settings};
+use vfs_core::{Host, Info, Instance, Provider, Result, Settings};
+use zvfs_net::whole;
 
 /// The provider `object`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,18 +11,10 @@ pub struct ObjectProvider;
 
 impl Provider for ObjectProvider {
     fn info(&self) -> Info {
-        let flags = OpenFlags::READ
-            | OpenFlags::WRITE
-            | OpenFlags::CREATE
-            | OpenFlags::TRUNCATE
-            | OpenFlags::EXCLUSIVE
-            | OpenFlags::ATOMIC
-            | OpenFlags::SEQUENTIAL
-            | OpenFlags::RANDOM;
         let summary = "objects of S3, Google Cloud Storage and Azure Blob Storage";
         let info = Info::new("object", env!("CARGO_PKG_VERSION"), summary)
             .schemes(["object", "s3", "gs", "az"])
-            .supported_flags(flags);
+            .supported_flags(whole::SUPPORTED);
         settings::schema().into_iter().fold(info, Info::setting)
     }
 
