@@ -127,6 +127,14 @@ impl<'a> PipeRequest<'a> {
     }
 }
 
+/// The setting of a [`window`] that stays as it is: 1 MiB where none is set.
+pub fn window_setting() -> Setting {
+    Setting::new("window", SettingKind::Size, "bytes sent and not yet read, for each writer of a pipe")
+        .range(WINDOW)
+        .scope(Scope::OPERATOR | Scope::OPEN)
+        .default_value("1m")
+}
+
 /// The window that these settings give; the schema bounds it by [`WINDOW`].
 pub fn window(settings: &Settings) -> Option<u32> {
     settings.size("window").and_then(|size| u32::try_from(size).ok())

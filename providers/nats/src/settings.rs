@@ -1,12 +1,12 @@
 //! The settings: their schema, and what an instance makes of them.
 
 use crate::names::is_prefix;
-use netpipe::provider::{self, WINDOW, endpoint};
+use netpipe::provider::{self, endpoint};
 use netpipe::same_host::SameHost;
 use netpipe::{Endpoint, NATS_PORT};
 use std::net::IpAddr;
 use std::time::Duration;
-use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings};
+use vfs_core::{Code, Error, Result, Setting, SettingKind, Settings};
 use zvfs_net::tls::{self, Tls};
 
 /// A shorter one would take a server that is restarted for a peer that is lost.
@@ -14,7 +14,6 @@ const PEER_TIMEOUT_LEAST: i64 = 1_000_000_000;
 
 /// What an operator, and each open, may set.
 pub fn schema() -> Vec<Setting> {
-    let both = Scope::OPERATOR | Scope::OPEN;
     let text = |name: &str, help: &str| Setting::new(name, SettingKind::Text, help);
     let mut schema = vec![
         text(
@@ -65,10 +64,7 @@ pub fn schema() -> Vec<Setting> {
         )
         .range(PEER_TIMEOUT_LEAST..)
         .default_value("30s"),
-        Setting::new("window", SettingKind::Size, "bytes sent and not yet read, for each writer of a pipe")
-            .range(WINDOW)
-            .scope(both)
-            .default_value("1m"),
+        provider::window_setting(),
     ]);
     schema.extend(provider::settings());
     schema.extend(provider::same_host_settings());
@@ -207,6 +203,7 @@ fn invalid(name: &str, wanted: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vfs_core::Scope;
 
     fn config(written: &[(&str, &str)]) -> Result<Config> {
         let written: Vec<_> = written.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();

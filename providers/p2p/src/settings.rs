@@ -3,13 +3,13 @@
 use crate::key;
 use crate::peers::Peers;
 use iroh::{RelayUrl, SecretKey};
-use netpipe::provider::{self, WINDOW};
+use netpipe::provider;
 use netpipe::same_host::SameHost;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
-use vfs_core::{Code, Error, Result, Scope, Setting, SettingKind, Settings, Shown};
+use vfs_core::{Code, Error, Result, Setting, SettingKind, Settings, Shown};
 
 /// A busy machine must not be taken for a lost one; iroh gives up a path after 15 s at the latest.
 const PEER_TIMEOUT: RangeInclusive<i64> = 1_000_000_000..=15_000_000_000;
@@ -51,10 +51,7 @@ pub fn schema() -> Vec<Setting> {
         )
         .range(PEER_TIMEOUT)
         .default_value("15s"),
-        Setting::new("window", SettingKind::Size, "bytes sent and not yet read, for each writer of a pipe")
-            .range(WINDOW)
-            .scope(Scope::OPERATOR | Scope::OPEN)
-            .default_value("1m"),
+        provider::window_setting(),
     ];
     schema.extend(provider::settings());
     schema.extend(provider::same_host_settings());
@@ -152,6 +149,7 @@ fn invalid(name: &str, wanted: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vfs_core::Scope;
 
     fn config(written: &[(&str, &str)]) -> Result<Config> {
         let written: Vec<_> = written.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect();
