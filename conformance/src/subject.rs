@@ -1,8 +1,12 @@
 //! What the suite must be told of a provider.
 
+use std::fs;
 use std::io;
-use std::sync::Mutex;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use vfs_core::{Host, OpenFlags, Provider};
 
 type Source = dyn Fn(&str, &[u8]) -> io::Result<String> + Send + Sync;
@@ -28,6 +32,8 @@ pub struct Subject {
     pub(crate) read_only: bool,
     pub(crate) write_only: bool,
     pub(crate) forgets_times: bool,
+    /// How long a call may take that is to end at once.
+    pub(crate) patience: Duration,
     pub(crate) host: Option<Host>,
     names: AtomicU64,
     /// Every target that was named, so that it can be removed.
@@ -70,6 +76,7 @@ impl Subject {
             read_only: false,
             write_only: false,
             forgets_times: false,
+            patience: Duration::from_secs(6),
             host: None,
             names: AtomicU64::new(0),
             named: Mutex::new(Vec::new()),
@@ -129,6 +136,18 @@ impl Subject {
         self
     }
 
+    /// As [`contents`](Subject::contents), where a target is a file in this folder, named by the last part of its descriptor.
+    pub fn contents_in(self, folder: impl Into<PathBuf>) -> Subject {
+        let folder = folder.into();
+        self.contents(move |descriptor| {
+            let name = descriptor.rsplit('/').next().unwrap_or_default();
+            match fs::read(folder.join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                content => content.map(Some),
+            }
+        })
+    }
+
     /// Says what comes back of what was written, for a layer that changes bytes: one that makes all letters capital, say. What
     /// reads as it was written (compression, encryption) needs no such word.
     pub fn comes_back(
@@ -148,6 +167,18 @@ impl Subject {
         self
     }
 
+    /// As [`blocking`](Subject::blocking), by servers on loopback that take connections and never say a word; `make` names something of
+    /// the server at an address.
+    pub fn silent_server(self, make: impl Fn(SocketAddr, &str) -> String + Send + Sync + 'static) -> Subject {
+        let listeners = Mutex::new(Vec::new());
+        self.blocking(move |name| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let descriptor = make(listener.local_addr()?, name);
+            listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+            Ok(Blocking { descriptor, flags: OpenFlags::READ })
+        })
+    }
+
     /// Says that two instances must not see each other's targets.
     pub fn isolated(mut self) -> Subject {
         self.isolated = true;
@@ -164,6 +195,13 @@ impl Subject {
     /// The same for reading.
     pub fn write_only(mut self) -> Subject {
         self.write_only = true;
+        self
+    }
+
+    /// Sets how long a call may take that was stopped, or that waits for nothing; 6 s by default, since the rule's 100 ms are none on a
+    /// busy machine.
+    pub fn patience(mut self, patience: Duration) -> Subject {
+        self.patience = patience;
         self
     }
 

@@ -11,8 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Capabilities, Code, Control, Finish, OpenFile, OpenFlags, written_duration};
 
-/// The rule is 100 ms; a loaded machine gets more.
-const SLACK: Duration = Duration::from_secs(6);
 /// A call that has slept for so long blocks.
 const BLOCKS_AFTER: Duration = Duration::from_millis(100);
 
@@ -41,7 +39,7 @@ fn cancelled(case: &Case<'_>, descriptor: &str, flags: OpenFlags) -> Step<u32> {
     let result =
         if flags.contains(OpenFlags::WRITE) { file.write(b"bytes") } else { file.read(&mut [0; 100]) };
     let took = start.elapsed();
-    ensure!(took < SLACK, "a call on a cancelled file took {}", written_duration(took));
+    ensure!(took < case.subject.patience, "a call on a cancelled file took {}", written_duration(took));
     if result.is_err() {
         refused(result, &[Code::ECANCELED], "a call on a cancelled file")?;
     }
@@ -120,6 +118,7 @@ pub fn deadline_ends_a_blocked_call(subject: &Subject) -> Step {
 
 /// Lets a call block, stops it from another thread, and checks how and when it ends.
 fn blocked(case: &Case<'_>, control: &Control, stopped: &[Code], stop: fn(&Control)) -> Step {
+    let patience = case.subject.patience;
     let Some(make) = &case.subject.blocking else { return skip("the subject has nothing that blocks") };
     let Blocking { descriptor, flags } = make(&case.subject.fresh_name())?;
     let ((tasks, task), (done, result)) = (channel(), channel());
@@ -131,7 +130,7 @@ fn blocked(case: &Case<'_>, control: &Control, stopped: &[Code], stop: fn(&Contr
             let _ = done.send((outcome, Instant::now()));
         })?;
         let task = task.recv().map_err(|_| Stop::Fail("the blocked call's thread died".to_owned()))?;
-        match task.outcome(&result, BLOCKS_AFTER, SLACK) {
+        match task.outcome(&result, BLOCKS_AFTER, patience) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Stop::Fail("the blocked call's thread died".to_owned()));
@@ -145,10 +144,10 @@ fn blocked(case: &Case<'_>, control: &Control, stopped: &[Code], stop: fn(&Contr
         let stopped_at = Instant::now();
         stop(control);
         let (outcome, ended_at) = result
-            .recv_timeout(SLACK)
-            .map_err(|_| Stop::Fail(format!("the call is not back {SLACK:?} after it was stopped")))?;
+            .recv_timeout(patience)
+            .map_err(|_| Stop::Fail(format!("the call is not back {patience:?} after it was stopped")))?;
         let took = ended_at.saturating_duration_since(stopped_at);
-        ensure!(took < SLACK, "the call ended {} after it was stopped", written_duration(took));
+        ensure!(took < patience, "the call ended {} after it was stopped", written_duration(took));
         match outcome {
             Err(Some(error)) => refused::<()>(Err(error), stopped, "the stopped call"),
             _ => Err(Stop::Fail("the stopped call returned as if nobody had stopped it".to_owned())),

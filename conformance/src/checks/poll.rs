@@ -8,13 +8,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
 use vfs_core::{Capabilities, Control, Events, File, Finish, OpenFlags, Wanted};
 
 /// How long a file that says what to wait for may let one wait.
 const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
-/// What does not wait is back by then; a loaded machine gets more.
-const SLACK: Duration = Duration::from_secs(6);
 /// So many tries that move nothing, and a file does not do as it says.
 const TRIES_MAX: u32 = 100_000;
 
@@ -177,15 +174,15 @@ pub fn a_try_waits_for_nothing(subject: &Subject) -> Step {
             let _ = opened.send(());
             let _ = done.send(file.map_err(Stop::from).and_then(|mut file| blocks(&mut *file, flags)));
         })?;
-        if open.recv_timeout(SLACK).is_err() {
+        if open.recv_timeout(subject.patience).is_err() {
             control.cancel();
             return skip("the open waits");
         }
-        match result.recv_timeout(SLACK) {
+        match result.recv_timeout(subject.patience) {
             Ok(step) => step,
             Err(_) => {
                 control.cancel();
-                Err(Stop::Fail(format!("a try is not back after {SLACK:?}")))
+                Err(Stop::Fail(format!("a try is not back after {:?}", subject.patience)))
             }
         }
     })

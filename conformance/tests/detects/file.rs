@@ -1,5 +1,6 @@
 //! The model's open file.
 
+use crate::PATIENCE;
 use crate::fault::Fault;
 use crate::model::{BLOCKING, Names, Shared, meet};
 use rustix::event::{EventfdFlags, eventfd};
@@ -66,7 +67,8 @@ impl Open {
     fn goes_now(&mut self) -> bool {
         self.tries += 1;
         if self.fault == Fault::TriesWait && self.name == BLOCKING {
-            std::thread::sleep(Duration::from_secs(8));
+            // Until the check has had enough, and cancels.
+            let _ = self.context.sleep(Duration::from_secs(60));
         }
         self.name != BLOCKING && self.tries.is_multiple_of(2)
     }
@@ -131,7 +133,7 @@ impl File for Open {
             let result = self.context.sleep(Duration::from_secs(20));
             return match self.fault {
                 Fault::BlocksThroughCancel => {
-                    std::thread::sleep(Duration::from_secs(8));
+                    std::thread::sleep(PATIENCE * 2);
                     result.map(|()| 0)
                 }
                 Fault::StopsWithEio => Err(Error::new(Code::EIO, "read: stopped")),
@@ -387,7 +389,8 @@ impl Drop for Open {
         if self.fault == Fault::CloseWritesOn && self.committed && self.goes(OpenFlags::WRITE) {
             self.data.lock().unwrap().bytes.push(0);
         }
-        if self.fault == Fault::CloseSleeps {
+        // What is written for the check to read is closed on its own thread.
+        if self.fault == Fault::CloseSleeps && self.goes(OpenFlags::READ) {
             std::thread::sleep(Duration::from_secs(2));
         }
     }

@@ -8,14 +8,20 @@ mod model;
 use fault::{FAULTS, Fault};
 use model::{BLOCKING, Model};
 use std::sync::Arc;
+use std::time::Duration;
 use vfs_core::{Context, Host, HostCalls, Info, Inner, Instance, Level, OpenFlags, Provider, Settings};
 use zvfs_conformance::{Blocking, CHECKS, Subject, Verdict, run_check};
+
+/// Of checks whose provider has a call that does not end when it should.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 fn subject(fault: Fault) -> Arc<Subject> {
     let blocking = |_: &str| Ok(Blocking { descriptor: format!("model:{BLOCKING}"), flags: OpenFlags::READ });
     let subject = Subject::new(Box::new(Model::with(fault))).target(|name| Ok(format!("model:{name}")));
     let subject = subject.blocking(blocking).isolated();
     match fault {
+        // Others would wait longer for what never comes, and find nothing else.
+        Fault::BlocksThroughCancel | Fault::TriesWait => Arc::new(subject.patience(PATIENCE)),
         Fault::KeepsFoldersFromBeneath => Arc::new(subject.host(Host::new(Arc::new(Beneath)))),
         _ => Arc::new(subject),
     }

@@ -2,8 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
-use std::io::ErrorKind;
-use std::path::PathBuf;
 use tempfile::TempDir;
 use vfs_core::{OpenFlags, Provider, Walls};
 use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
@@ -26,13 +24,7 @@ fn regular_in(folder: &TempDir, provider: Box<dyn Provider>, blocking: OpenFlags
             Ok(source(name).to_str().unwrap().to_owned())
         })
         .target(move |name| Ok(format!("file://{}", target(name).display())))
-        .contents(|descriptor| {
-            let path = PathBuf::from(descriptor.strip_prefix("file://").unwrap_or(descriptor));
-            match fs::read(path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                content => content.map(Some),
-            }
-        })
+        .contents_in(folder.path())
         .blocking(move |name| {
             let fifo = zvfs_test_support::fifo(fifo(name));
             Ok(Blocking { descriptor: fifo.to_str().unwrap().to_owned(), flags: blocking })

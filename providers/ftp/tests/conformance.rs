@@ -1,12 +1,9 @@
 //! The suite over `ftp`, against real servers, in-process, through the library and in a process of its own, with and without TLS.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
-use vfs_core::{OpenFlags, Provider, Walls};
-use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
+use std::sync::Arc;
+use vfs_core::{Provider, Walls};
+use zvfs_conformance::{Subject, load_built, load_in_process, run};
 use zvfs_engines::ftp::FtpServer;
 use zvfs_ftp::FtpProvider;
 use zvfs_test_support::provider_process;
@@ -47,29 +44,12 @@ fn suite(server: Option<FtpServer>, place: Place, descriptor: Descriptor, settin
             source.put(name, content);
             Ok(descriptor(&source, name))
         })
-        .blocking(silent_server())
+        .silent_server(|address, name| format!("ftp://{address}/{name}"))
         .target(move |name| Ok(descriptor(&target, name)))
-        .contents(move |descriptor| {
-            let name = descriptor.rsplit('/').next().unwrap_or_default();
-            match fs::read(root.join(name)) {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                content => content.map(Some),
-            }
-        });
+        .contents_in(root);
     run(settings.iter().fold(subject, |subject, (name, text)| subject.setting(name, text)));
     let left: Vec<String> = server.names().into_iter().filter(|name| name.starts_with(".zvfs-")).collect();
     assert!(left.is_empty(), "left behind: {left:?}");
-}
-
-/// A server that takes connections, and never says a word.
-fn silent_server() -> impl Fn(&str) -> io::Result<Blocking> {
-    let listeners = Mutex::new(Vec::new());
-    move |name| {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let descriptor = format!("ftp://{}/{name}", listener.local_addr()?);
-        listeners.lock().unwrap().push(listener);
-        Ok(Blocking { descriptor, flags: OpenFlags::READ })
-    }
 }
 
 /// A test for each server, place and scheme.

@@ -1,12 +1,9 @@
 //! The suite over `http`, against real servers, in-process, through the library and in a process of its own, with and without TLS.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::net::TcpListener;
-use std::sync::{Arc, Mutex};
-use vfs_core::{OpenFlags, Provider, Walls};
-use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
+use std::sync::Arc;
+use vfs_core::{Provider, Walls};
+use zvfs_conformance::{Subject, load_built, load_in_process, run};
 use zvfs_http::HttpProvider;
 use zvfs_http_servers::Server;
 use zvfs_test_support::provider_process;
@@ -47,28 +44,11 @@ fn suite(server: Option<Server>, place: Place, url: Url, writable: bool) {
             source.put(name, content);
             Ok(url(&source, name))
         })
-        .blocking(silent_server());
+        .silent_server(|address, name| format!("http://{address}/{name}"));
     if !writable {
         return run(subject.read_only());
     }
-    run(subject.target(move |name| Ok(url(&target, name))).contents(move |descriptor| {
-        let name = descriptor.rsplit('/').next().unwrap_or_default();
-        match fs::read(root.join(name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            content => content.map(Some),
-        }
-    }));
-}
-
-/// A server that takes connections, and never says a word.
-fn silent_server() -> impl Fn(&str) -> io::Result<Blocking> {
-    let listeners = Mutex::new(Vec::new());
-    move |name| {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let descriptor = format!("http://{}/{name}", listener.local_addr()?);
-        listeners.lock().unwrap().push(listener);
-        Ok(Blocking { descriptor, flags: OpenFlags::READ })
-    }
+    run(subject.target(move |name| Ok(url(&target, name))).contents_in(root));
 }
 
 /// A test for each server, place and scheme; and whether the server takes uploads.

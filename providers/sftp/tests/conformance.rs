@@ -1,13 +1,9 @@
 //! The suite over `sftp`, against real servers, in-process, through the library and in a process of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::net::TcpListener;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use vfs_core::{OpenFlags, Provider, Walls};
-use zvfs_conformance::{Blocking, Subject, load_built, load_in_process, run};
+use std::sync::Arc;
+use vfs_core::{Provider, Walls};
+use zvfs_conformance::{Subject, load_built, load_in_process, run};
 use zvfs_engines::ssh::SshServer;
 use zvfs_sftp::SftpProvider;
 use zvfs_test_support::provider_process;
@@ -48,27 +44,8 @@ fn suite(server: Option<SshServer>, place: Place) {
             Ok(source.sftp(name))
         })
         .target(move |name| Ok(target.sftp(name)))
-        .contents(move |descriptor| content(&root, descriptor))
-        .blocking(silent_server()));
-}
-
-fn content(root: &Path, descriptor: &str) -> io::Result<Option<Vec<u8>>> {
-    let name = descriptor.rsplit('/').next().unwrap_or_default();
-    match fs::read(root.join(name)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        content => content.map(Some),
-    }
-}
-
-/// A server that takes connections, and never says a word.
-fn silent_server() -> impl Fn(&str) -> io::Result<Blocking> {
-    let listeners = Mutex::new(Vec::new());
-    move |name| {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let descriptor = format!("sftp://me@{}/{name}", listener.local_addr()?);
-        listeners.lock().unwrap().push(listener);
-        Ok(Blocking { descriptor, flags: OpenFlags::READ })
-    }
+        .contents_in(root)
+        .silent_server(|address, name| format!("sftp://me@{address}/{name}")));
 }
 
 #[test]
