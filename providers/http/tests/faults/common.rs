@@ -5,9 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use vfs_core::{
-    Code, Configuration, Error, Host, HostCalls, Level, OpenFile, OpenFlags, OpenOptions, Registry, Result,
-};
+use vfs_core::{Code, Configuration, Error, Host, OpenFile, OpenFlags, OpenOptions, Registry, Result};
 use zvfs_http_servers::{Answer, FaultServer, Object, Request, pattern};
 pub use zvfs_test_support::in_thread;
 use zvfs_test_support::within;
@@ -35,8 +33,7 @@ pub const QUICK: &str = r#"retry-delay = "1ms""#;
 pub fn logging(settings: &str) -> (Registry, Log) {
     let configuration = format!("[provider.http]\nsettings = {{ {settings} }}\n");
     let log = Log::default();
-    let host = Host::new(Arc::new(log.clone()));
-    let registry = Registry::with_host(Configuration::parse(&configuration).unwrap(), host);
+    let registry = Registry::with_host(Configuration::parse(&configuration).unwrap(), log.host());
     registry.register(crate::provider()).unwrap();
     (registry, log)
 }
@@ -49,22 +46,13 @@ impl Log {
     pub fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
-}
 
-impl HostCalls for Log {
-    fn name(&self) -> &str {
-        "faults"
-    }
-
-    fn version(&self) -> &str {
-        "1"
-    }
-
-    fn log(&self, level: Level, text: &str) {
-        println!("  log {level:?}: {text}");
-        let mut log = self.0.lock().unwrap();
-        *log += text;
-        *log += "\n";
+    fn host(&self) -> Host {
+        let log = self.0.clone();
+        Host::logging("faults", "1", move |level, text| {
+            println!("  log {level:?}: {text}");
+            *log.lock().unwrap() += &format!("{text}\n");
+        })
     }
 }
 
