@@ -2,11 +2,11 @@
 //! write come only where that was asked for: else the kernel refuses them itself.
 
 use crate::attributes::Look;
-use crate::calls::{Call, Calls, Reply as _};
+use crate::calls::{Call, Calls, Reply};
 use crate::errno;
 use crate::holders::Sought;
 use crate::shared::{Opened, Shared};
-use crate::tree::{Place, Tree};
+use crate::tree::{Node, Place, Tree};
 use crate::writer::Writer;
 use fuser::{
     BsdFileFlags, Errno, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
@@ -43,6 +43,23 @@ impl Folder {
         self.device.clone()
     }
 
+    /// Begins a call: works on a thread of its own, and answers with what came of it.
+    fn begin<R: Reply, T: 'static>(
+        &self,
+        request: &Request,
+        reply: R,
+        work: impl FnOnce(&Shared, &Call) -> Result<T> + Send + 'static,
+        answer: impl FnOnce(&Shared, R, T) + Send + 'static,
+    ) {
+        let (working, answering) = (self.shared.clone(), self.shared.clone());
+        self.calls.begin(
+            request,
+            reply,
+            move |call| work(&working, call),
+            move |reply, outcome| answer(&answering, reply, outcome),
+        );
+    }
+
     /// Does something with what is open for writing; there is nothing to do for anything else.
     fn with_writer(
         &self,
@@ -51,15 +68,14 @@ impl Folder {
         reply: ReplyEmpty,
         work: impl FnOnce(&Arc<Writer>, &Call) -> Result<()> + Send + 'static,
     ) {
-        let shared = self.shared.clone();
-        self.calls.begin(
+        self.begin(
             request,
             reply,
-            move |call| match shared.opened(handle)? {
+            move |shared, call| match shared.opened(handle)? {
                 Opened::Writer(writer) => work(&writer, call),
                 Opened::File(_) | Opened::Joined(_) | Opened::Folder(_) => Ok(()),
             },
-            |reply, ()| reply.ok(),
+            done,
         );
     }
 }
@@ -78,18 +94,18 @@ impl Filesystem for Folder {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let (shared, shared2, name) = (self.shared.clone(), self.shared.clone(), name.as_bytes().to_owned());
-        self.calls.begin(
+        let name = name.as_bytes().to_owned();
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let folder = shared.tree.node(parent.0)?;
                 let (descriptor, stat) = shared.find(&folder, &name, call)?;
                 Ok((folder, name, descriptor, stat))
             },
-            move |reply, (folder, name, descriptor, stat)| {
-                let attributes = shared2.enter(&folder, &name, descriptor, &stat);
-                reply.entry(&shared2.tree.cache_time(), &attributes, Generation(0));
+            move |shared, reply, (folder, name, descriptor, stat)| {
+                let attributes = shared.enter(&folder, &name, descriptor, &stat);
+                reply.entry(&shared.tree.cache_time(), &attributes, Generation(0));
             },
         );
     }
@@ -99,11 +115,10 @@ impl Filesystem for Folder {
     }
 
     fn getattr(&self, request: &Request, ino: INodeNo, handle: Option<FileHandle>, reply: ReplyAttr) {
-        let (shared, shared2) = (self.shared.clone(), self.shared.clone());
-        self.calls.begin(
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let node = shared.tree.node(ino.0)?;
                 // A folder has been seen to be there, and a store may have none to ask for.
                 if node.shape == FileType::Directory {
@@ -116,29 +131,26 @@ impl Filesystem for Folder {
                 let stat = shared.tree.stat_of(&node, shared.opened_stat(ino.0, handle), call)?;
                 Ok((node, stat))
             },
-            move |reply, (node, stat)| {
-                reply.attr(&shared2.tree.cache_time(), &shared2.look.of(node.ino, node.shape, &stat));
-            },
+            answer_attributes,
         );
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (shared, shared2) = (self.shared.clone(), self.shared.clone());
         if flags.acc_mode() != OpenAccMode::O_RDONLY {
-            let work = move |call: &Call| {
+            let work = move |shared: &Shared, call: &Call| {
                 let node = shared.tree.node(ino.0)?;
                 Ok((shared.write(&node.descriptor, flags, false, call)?, node))
             };
-            return self.calls.begin(request, reply, work, move |reply, (writer, node)| {
-                shared2.tree.written(&node);
-                reply.opened(shared2.add_writer(writer, node.ino), WRITING);
+            return self.begin(request, reply, work, move |shared, reply, (writer, node)| {
+                shared.tree.written(&node);
+                reply.opened(shared.add_writer(writer, node.ino), WRITING);
             });
         }
-        self.calls.begin(
+        self.begin(
             request,
             reply,
-            move |call| shared.read(&*shared.tree.node(ino.0)?, call),
-            move |reply, (opened, flags)| reply.opened(shared2.add(opened), flags),
+            move |shared, call| shared.read(&*shared.tree.node(ino.0)?, call),
+            move |shared, reply, (opened, flags)| reply.opened(shared.add(opened), flags),
         );
     }
 
@@ -153,17 +165,16 @@ impl Filesystem for Folder {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let shared = self.shared.clone();
-        self.calls.begin(
+        self.begin(
             request,
             reply,
-            move |call| match shared.opened(handle)? {
+            move |shared, call| match shared.opened(handle)? {
                 Opened::File(file) => file.read(call, offset, size as usize),
                 Opened::Writer(writer) => writer.read(call, offset, size as usize),
                 Opened::Joined(joined) => joined.read(&shared.tree, call, offset, size as usize),
                 Opened::Folder(_) => Err(Error::new(Code::EISDIR, "read a folder")),
             },
-            |reply, bytes| reply.data(&bytes),
+            |_, reply, bytes| reply.data(&bytes),
         );
     }
 
@@ -177,23 +188,23 @@ impl Filesystem for Folder {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let (shared, shared2, name) = (self.shared.clone(), self.shared.clone(), name.as_bytes().to_owned());
-        self.calls.begin(
+        let name = name.as_bytes().to_owned();
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let folder = shared.tree.node(parent.0)?;
                 let descriptor = shared.tree.descriptor(&folder, &name)?;
                 shared.tree.refuse_link(&folder, &name, &descriptor, call)?;
                 Ok((shared.write(&descriptor, OpenFlags(flags), true, call)?, folder, name))
             },
-            move |reply, (writer, folder, name)| {
-                shared2.tree.listings().changed(folder.ino, &name, Kind::Regular);
-                shared2.tree.changed_in(&folder);
+            move |shared, reply, (writer, folder, name)| {
+                shared.tree.listings().changed(folder.ino, &name, Kind::Regular);
+                shared.tree.changed_in(&folder);
                 let stat = Stat::of_kind(Kind::Regular).size(0).modified(SystemTime::now());
-                let attributes = shared2.enter(&folder, &name, writer.descriptor().to_owned(), &stat);
-                let handle = shared2.add_writer(writer, attributes.ino.0);
-                reply.created(&shared2.tree.cache_time(), &attributes, Generation(0), handle, WRITING);
+                let attributes = shared.enter(&folder, &name, writer.descriptor().to_owned(), &stat);
+                let handle = shared.add_writer(writer, attributes.ino.0);
+                reply.created(&shared.tree.cache_time(), &attributes, Generation(0), handle, WRITING);
             },
         );
     }
@@ -210,12 +221,12 @@ impl Filesystem for Folder {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let (shared, data) = (self.shared.clone(), data.to_owned());
-        self.calls.begin(
+        let data = data.to_owned();
+        self.begin(
             request,
             reply,
-            move |call| shared.writer(handle)?.write(&shared.tree, call, &data, offset),
-            |reply, count| reply.written(count),
+            move |shared, call| shared.writer(handle)?.write(&shared.tree, call, &data, offset),
+            |_, reply, count| reply.written(count),
         );
     }
 
@@ -249,27 +260,24 @@ impl Filesystem for Folder {
         if size.is_none() && time.is_none() {
             return self.getattr(request, ino, handle, reply);
         }
-        let (shared, shared2) = (self.shared.clone(), self.shared.clone());
-        self.calls.begin(
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let node = shared.tree.node(ino.0)?;
                 let stat = shared.set(&node, handle, size, time, call)?;
                 Ok((node, stat))
             },
-            move |reply, (node, stat)| {
-                reply.attr(&shared2.tree.cache_time(), &shared2.look.of(node.ino, node.shape, &stat));
-            },
+            answer_attributes,
         );
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let (shared, name) = (self.shared.clone(), name.as_bytes().to_owned());
-        self.calls.begin(
+        let name = name.as_bytes().to_owned();
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let folder = shared.tree.node(parent.0)?;
                 let descriptor = shared.tree.descriptor(&folder, &name)?;
                 let was_written = shared.written(&descriptor).is_some_and(|writer| writer.remove());
@@ -278,7 +286,7 @@ impl Filesystem for Folder {
                     removed => removed,
                 }
             },
-            |reply, ()| reply.ok(),
+            done,
         );
     }
 
@@ -297,48 +305,47 @@ impl Filesystem for Folder {
             return reply.fail(Errno::EINVAL);
         }
         let (name, new_name) = (name.as_bytes().to_owned(), new_name.as_bytes().to_owned());
-        let shared = self.shared.clone();
-        self.calls.begin(
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let (old, new) = (shared.tree.node(parent.0)?, shared.tree.node(new_parent.0)?);
                 let from = Place { folder: &old, name: &name };
                 let to = Place { folder: &new, name: &new_name };
                 shared.rename(&from, &to, !flags.is_empty(), call)
             },
-            |reply, ()| reply.ok(),
+            done,
         );
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, _: u32, _: u32, reply: ReplyEntry) {
-        let (shared, shared2, name) = (self.shared.clone(), self.shared.clone(), name.as_bytes().to_owned());
-        self.calls.begin(
+        let name = name.as_bytes().to_owned();
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let folder = shared.tree.node(parent.0)?;
                 let descriptor = shared.tree.make_folder(&folder, &name, call)?;
                 Ok((folder, name, descriptor))
             },
-            move |reply, (folder, name, descriptor)| {
+            move |shared, reply, (folder, name, descriptor)| {
                 let stat = Stat::of_kind(Kind::Directory).modified(SystemTime::now());
-                let attributes = shared2.enter(&folder, &name, descriptor, &stat);
-                reply.entry(&shared2.tree.cache_time(), &attributes, Generation(0));
+                let attributes = shared.enter(&folder, &name, descriptor, &stat);
+                reply.entry(&shared.tree.cache_time(), &attributes, Generation(0));
             },
         );
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let (shared, name) = (self.shared.clone(), name.as_bytes().to_owned());
-        self.calls.begin(
+        let name = name.as_bytes().to_owned();
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let folder = shared.tree.node(parent.0)?;
                 shared.tree.remove_folder(&folder, &name, call)
             },
-            |reply, ()| reply.ok(),
+            done,
         );
     }
 
@@ -388,16 +395,15 @@ impl Filesystem for Folder {
     }
 
     fn opendir(&self, request: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        let (shared, shared2) = (self.shared.clone(), self.shared.clone());
-        self.calls.begin(
+        self.begin(
             request,
             reply,
-            move |call| {
+            move |shared, call| {
                 let folder = shared.tree.node(ino.0)?;
                 shared.tree.list(&folder, call)
             },
-            move |reply, entries| {
-                reply.opened(shared2.add(Opened::Folder(Arc::new(entries))), FopenFlags::empty());
+            move |shared, reply, entries| {
+                reply.opened(shared.add(Opened::Folder(Arc::new(entries))), FopenFlags::empty());
             },
         );
     }
@@ -429,4 +435,13 @@ impl Filesystem for Folder {
         self.shared.remove(handle);
         reply.ok();
     }
+}
+
+/// What is done has no other answer.
+fn done(_: &Shared, reply: ReplyEmpty, (): ()) {
+    reply.ok();
+}
+
+fn answer_attributes(shared: &Shared, reply: ReplyAttr, (node, stat): (Arc<Node>, Stat)) {
+    reply.attr(&shared.tree.cache_time(), &shared.look.of(node.ino, node.shape, &stat));
 }
