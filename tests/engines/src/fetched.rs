@@ -5,38 +5,22 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 use zvfs_http_servers::Process;
 use zvfs_test_support::free_port;
 
-/// Longer than any of the servers takes to start on a busy machine.
-const BOUND: Duration = Duration::from_secs(120);
-
 /// Ports taken by somebody else in between, one after the other.
-const OTHERS: usize = 5;
+const ATTEMPTS: usize = 5;
 
 /// Runs a server that must be told its port, until that was free and it takes connections there.
 pub fn at_free_port(name: &str, folder: &Path, run: impl Fn(u16) -> Process) -> (u16, Process) {
-    let started = Instant::now();
-    let mut port = free_port();
-    let mut process = run(port);
-    let mut others = 0;
-    loop {
-        let is_there = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
-        match process.has_ended() {
-            // Whoever answers is somebody else.
-            true if others < OTHERS => {
-                others += 1;
-                port = free_port();
-                process = run(port);
-            }
-            true => panic!("{name} does not start: {}", log(folder)),
-            false if is_there => return (port, process),
-            false => assert!(started.elapsed() < BOUND, "{name} does not start: {}", log(folder)),
+    for _ in 0..ATTEMPTS {
+        let port = free_port();
+        let mut process = run(port);
+        if process.comes_to(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()) {
+            return (port, process);
         }
-        thread::sleep(Duration::from_millis(5));
     }
+    panic!("{name} does not start: {}", log(folder));
 }
 
 /// Starts a program whose output goes to the file [`log`] of a folder.

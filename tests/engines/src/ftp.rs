@@ -9,14 +9,11 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use zvfs_http_servers::{Authority, Process};
 use zvfs_test_support::{free_port, have};
 
-/// Longer than any of them takes to start on a busy machine.
-const BOUND: Duration = Duration::from_secs(60);
 /// Ports taken by somebody else in between, one after the other.
 const ATTEMPTS: usize = 5;
 /// Where Debian's python3 finds pyftpdlib, and what it needs for TLS.
@@ -149,17 +146,8 @@ impl FtpServer {
 
     /// Waits until somebody listens; `false`: it has ended.
     fn answers(&mut self) -> bool {
-        let started = Instant::now();
-        while started.elapsed() < BOUND {
-            if self.process.as_mut().is_none_or(Process::has_ended) {
-                return false;
-            }
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
-                return true;
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        false
+        let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok();
+        self.process.as_mut().is_some_and(|process| process.comes_to(listens))
     }
 
     fn run(&mut self, program: &str, arguments: &[&str]) {

@@ -6,13 +6,11 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use zvfs_http_servers::Process;
 use zvfs_test_support::{eventually, find, free_port, have, skip};
 
-/// Longer than any takes to start on a busy machine.
-const BOUND: Duration = Duration::from_secs(120);
 /// Ports taken by somebody else in between, one after the other.
 const ATTEMPTS: usize = 5;
 /// Where `.ci/run` puts the newer one, below the workspace.
@@ -152,14 +150,9 @@ impl NatsServer {
 
     /// Waits until it serves, JetStream too; false: it has ended.
     fn is_healthy(&mut self) -> bool {
-        let until = Instant::now() + BOUND;
-        while !ask(self.monitor, "/healthz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
-            if self.process.as_mut().is_none_or(Process::has_ended) || Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        true
+        let serves =
+            || ask(self.monitor, "/healthz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"));
+        self.process.as_mut().is_some_and(|process| process.comes_to(serves))
     }
 }
 

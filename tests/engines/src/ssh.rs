@@ -6,8 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use zvfs_http_servers::Process;
 use zvfs_test_support::{free_port, have, succeeded};
@@ -244,17 +243,7 @@ impl SshServer {
 
     /// Waits until it answers; `false`: it has ended, or somebody else is at its port.
     fn answers(&mut self) -> bool {
-        let started = Instant::now();
-        while started.elapsed() < BOUND {
-            if self.process.as_mut().is_none_or(Process::has_ended) {
-                return false;
-            }
-            if is_ssh(self.port) {
-                return true;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        false
+        self.process.as_mut().is_some_and(|process| process.comes_to(|| is_ssh(self.port)))
     }
 
     fn new_log(&self) -> File {

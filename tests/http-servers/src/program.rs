@@ -6,11 +6,15 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use zvfs_test_support::{ends, find};
 
 /// What a server that was told to end may take for it, before it is killed.
 const PARTING: Duration = Duration::from_secs(10);
+/// Longer than any server takes to start on a busy machine.
+const STARTING: Duration = Duration::from_secs(120);
+/// Between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A running program. Told to end when dropped, and when this process dies, however it does.
 #[derive(Debug)]
@@ -42,6 +46,22 @@ impl Process {
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.0.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Waits until it has brought something about, such as that it answers; `false`: it has ended, or is not there after two minutes. That
+    /// it still runs is looked at last: who answers at the port of one that has ended is somebody else.
+    pub fn comes_to(&mut self, mut is_so: impl FnMut() -> bool) -> bool {
+        let start = Instant::now();
+        loop {
+            let came = is_so();
+            if self.has_ended() || start.elapsed() > STARTING {
+                return false;
+            }
+            if came {
+                return true;
+            }
+            thread::sleep(LOOK);
+        }
     }
 }
 

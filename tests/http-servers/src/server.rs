@@ -9,8 +9,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use zvfs_test_support::{free_port, have};
 
@@ -170,18 +169,11 @@ impl Server {
         panic!("{name} does not start: {}", server.log());
     }
 
-    /// Waits until it answers; `false`: it has ended, or somebody else is at its port.
+    /// Waits until it answers; `false`: it has ended, as it does if somebody else is at its port.
     fn answers(&mut self) -> bool {
-        let started = Instant::now();
-        loop {
-            if let Some(said) = ask(self.http) {
-                return said.ends_with(text(self.folder.path()));
-            }
-            if self.process.as_mut().is_none_or(Process::has_ended) || started.elapsed() > BOUND {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
+        let (port, folder) = (self.http, text(self.folder.path()));
+        let answers = || ask(port).is_some_and(|said| said.ends_with(folder));
+        self.process.as_mut().is_some_and(|process| process.comes_to(answers))
     }
 
     fn start(&mut self, program: &str, arguments: &[&str]) {

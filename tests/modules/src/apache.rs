@@ -11,8 +11,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use zvfs_http_servers::{Authority, Process};
 use zvfs_test_support::{LIMIT, built, ends, free_port, have, succeeded};
@@ -157,13 +155,9 @@ impl Apache {
                     .stderr(File::create(at("stderr")).unwrap());
             })
             .unwrap();
-        let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if process.has_ended() || start.elapsed() > LIMIT {
-                let said = |name: &str| fs::read_to_string(at(name)).unwrap_or_default();
-                return Err(said("stderr") + &said("error.log"));
-            }
-            sleep(Duration::from_millis(5));
+        if !process.comes_to(|| TcpStream::connect(("127.0.0.1", port)).is_ok()) {
+            let said = |name: &str| fs::read_to_string(at(name)).unwrap_or_default();
+            return Err(said("stderr") + &said("error.log"));
         }
         Ok(Apache { port, tls_port, folder, _authority: authority, process })
     }

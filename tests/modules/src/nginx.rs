@@ -9,7 +9,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use zvfs_http_servers::{Authority, Process};
 use zvfs_test_support::{LIMIT, eventually, free_port, have, run};
@@ -121,17 +120,11 @@ impl Nginx {
             command.env_remove("LD_LIBRARY_PATH").stdin(Stdio::null());
             command.stdout(output.try_clone().unwrap()).stderr(output);
         });
-        self.process = Some(process.unwrap());
-        let start = Instant::now();
-        loop {
-            if self.get("/ready").body == self.path().to_str().unwrap().as_bytes() {
-                return true;
-            }
-            if self.process.as_mut().unwrap().has_ended() || start.elapsed() > LIMIT {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let mut process = process.unwrap();
+        let is_ready =
+            process.comes_to(|| self.get("/ready").body == self.path().to_str().unwrap().as_bytes());
+        self.process = Some(process);
+        is_ready
     }
 
     /// The server's folder.

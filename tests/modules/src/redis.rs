@@ -7,7 +7,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use zvfs_http_servers::Process;
 use zvfs_test_support::{LIMIT, built, ends, have};
@@ -131,15 +130,11 @@ impl Redis {
                 .stderr(Stdio::null());
         })
         .unwrap();
-        let start = Instant::now();
         // It listens before it loads the module, and ends if that fails.
-        while !answers(&socket) {
-            if process.has_ended() || start.elapsed() > LIMIT {
-                return Err(fs::read_to_string(&log).unwrap_or_default());
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        match process.comes_to(|| answers(&socket)) {
+            true => Ok(Redis { folder, process }),
+            false => Err(fs::read_to_string(&log).unwrap_or_default()),
         }
-        Ok(Redis { folder, process })
     }
 
     /// A connection.
