@@ -1,27 +1,27 @@
 //! ftp against curl and lftp, on the same vsftpd: whole processes on both sides. Ours is this program again, with `get` or `put`.
 
 use std::env::{args, current_exe};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{error, io};
 use tempfile::TempDir;
-use vfs_core::{Configuration, Finish, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{cost, heading, pair_of_processes, provider_folder};
+use vfs_core::Registry;
+use zvfs_benches::host::{get, host, put};
+use zvfs_benches::peers::Failure;
+use zvfs_benches::{cost, heading, pair_of_processes};
 use zvfs_engines::ftp::FtpServer;
+use zvfs_http_servers::pattern;
 use zvfs_test_support::have;
 
 const MIB: u64 = 1 << 20;
 const SIZES: [u64; 2] = [64, 1024];
 const ROUNDS: usize = 7;
 
-type Failure = Box<dyn error::Error>;
-
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["get", ca_file, descriptor] => get(ca_file, descriptor),
-        ["put", ca_file, descriptor, from] => put(ca_file, descriptor, Path::new(from)),
+        ["get", ca_file, descriptor] => get(&host_of(ca_file)?, descriptor),
+        ["put", ca_file, descriptor, from] => put(&host_of(ca_file)?, descriptor, Path::new(from)),
         _ if have(&["curl", "lftp"]) => {
             FtpServer::vsftpd().map_or(Ok(()), |server| Bench::new(server)?.run())
         }
@@ -29,30 +29,8 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-fn registry(ca_file: &str) -> Result<Registry, Failure> {
-    let folder = provider_folder();
-    let text =
-        format!("provider-path = [{folder:?}]\n[provider.ftp]\nsettings = {{ ca-file = {ca_file:?} }}\n");
-    Ok(Registry::new(Configuration::parse(&text)?))
-}
-
-fn get(ca_file: &str, descriptor: &str) -> Result<(), Failure> {
-    let mut file = registry(ca_file)?.open(descriptor, &OpenOptions::new(OpenFlags::READ))?;
-    let mut buf = vec![0; 256 << 10];
-    while file.read(&mut buf)? > 0 {}
-    Ok(())
-}
-
-fn put(ca_file: &str, descriptor: &str, from: &Path) -> Result<(), Failure> {
-    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
-    let mut file = registry(ca_file)?.open(descriptor, &OpenOptions::new(flags))?;
-    let (mut from, mut buf) = (File::open(from)?, vec![0; 256 << 10]);
-    loop {
-        match io::Read::read(&mut from, &mut buf)? {
-            0 => return Ok(file.finish(Finish::Commit)?),
-            count => file.write_all(&buf[..count])?,
-        }
-    }
+fn host_of(ca_file: &str) -> Result<Registry, Failure> {
+    host(&format!("[provider.ftp]\nsettings = {{ ca-file = {ca_file:?} }}\n"))
 }
 
 struct Bench {
@@ -65,8 +43,7 @@ impl Bench {
     fn new(server: FtpServer) -> Result<Bench, Failure> {
         let bench = Bench { server, folder: tempfile::tempdir()?, program: current_exe()? };
         for size in SIZES {
-            let content: Vec<u8> =
-                (0..(size * MIB) as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let content = pattern::bytes(0..size * MIB);
             bench.server.put(&size.to_string(), &content);
             fs::write(bench.local(size), &content)?;
         }

@@ -12,10 +12,10 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 use vfs_core::{Configuration, Finish, OpenFlags, OpenOptions, Registry};
 use zvfs_benches::curve::{Curve, picture};
+use zvfs_benches::host::host;
+use zvfs_benches::peers::Failure;
 use zvfs_benches::provider_folder;
 use zvm::{Compiler, Manifest, Session};
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -293,10 +293,7 @@ impl Serving {
     }
 
     fn registry(&self) -> Result<Registry, Failure> {
-        let folder = provider_folder().display().to_string();
-        let settings =
-            format!("[provider.file]\n[provider.tcp]\nsettings = {{ broker = \"{}\" }}\n", self.address);
-        Ok(Registry::new(Configuration::parse(&format!("provider-path = [{folder:?}]\n{settings}"))?))
+        host(&format!("[provider.file]\n[provider.tcp]\nsettings = {{ broker = \"{}\" }}\n", self.address))
     }
 
     fn stop(self) -> Result<(), Failure> {

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use vfs_core::{Configuration, OpenFile, OpenFlags, OpenOptions, Registry};
+use vfs_core::{OpenFile, OpenFlags, OpenOptions};
+use zvfs_benches::host::host;
+use zvfs_benches::peers::Failure;
 use zvfs_benches::{cost, heading, offsets, pair_of_processes, pair_timed, provider_folder};
 use zvfs_http_servers::{LongLine, Server, pattern};
 use zvfs_test_support::have;
@@ -25,8 +27,6 @@ const SMALL_READS: u64 = 10_000;
 const FAR_READS: u64 = 40;
 /// Each way.
 const DISTANCE: Duration = Duration::from_millis(20);
-
-type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     if !have(&["nginx", "curl"]) {
@@ -199,13 +199,8 @@ impl Bench {
 
     /// The file, through the library; a positional read's own cost is what is measured, not the command's.
     fn open(&self, url: &str) -> Result<OpenFile, Failure> {
-        let text = format!(
-            "provider-path = [{:?}]\n{}",
-            provider_folder().display().to_string(),
-            settings(&self.server.ca_file())
-        );
-        let registry = Registry::new(Configuration::parse(&text)?);
-        Ok(registry.open(url, &OpenOptions::new(OpenFlags::READ | OpenFlags::RANDOM))?)
+        let host = host(&settings(&self.server.ca_file()))?;
+        Ok(host.open(url, &OpenOptions::new(OpenFlags::READ | OpenFlags::RANDOM))?)
     }
 
     /// A list of transfers for one curl process, which keeps its connection.

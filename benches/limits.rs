@@ -81,7 +81,7 @@ impl Drop for Line {
 
 /// Builds a program of `limits/`.
 fn build(folder: &Path, name: &str) -> Result<Option<PathBuf>, Failure> {
-    if !crate::peers::has("cc", "--version") {
+    if zvfs_test_support::find("cc").is_none() {
         return Ok(None);
     }
     let program = folder.join(name);

@@ -12,17 +12,17 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::peers::{self, Failure, free_port};
+use zvfs_benches::peers::{self, Failure};
+use zvfs_benches::pipes::{Writes, drain, expect, rows};
 use zvfs_benches::{heading, is_wanted, pair_timed, provider_folder};
+use zvfs_test_support::{fifo, find, free_port};
 
-/// The size of a write, and how much of it in all.
-const WRITES: [(&str, usize, usize); 4] = [
+const WRITES: [Writes; 4] = [
     ("64 B", 64, 4 << 20),
     ("4 KiB", 4 << 10, 64 << 20),
     ("64 KiB", 64 << 10, 256 << 20),
     ("1 MiB", 1 << 20, 256 << 20),
 ];
-const READ: usize = 256 << 10;
 const TRIPS: u64 = 5_000;
 /// More frames than a pipe's ends go over TCP on one host.
 const SHORT: usize = 1100;
@@ -31,8 +31,7 @@ fn main() -> Result<(), Failure> {
     let (plain, checked) = (hosts("off", "host")?, hosts("on", "host")?);
     let shared = Hosts { shares: true, ..of_settings("crc = \"off\", same-host = \"on\"", "host")? };
     let folder = tempfile::tempdir()?;
-    let fifo = folder.path().join("fifo");
-    peers::make_fifo(&fifo)?;
+    let fifo = fifo(folder.path().join("fifo"));
     let tcp = "a bare TCP connection";
     let through_fifo = |size: usize, total: usize| peers::through_fifo(&fifo, size, total);
     let through = |hosts: &Hosts, size, total| through_netpipe(hosts, size, total);
@@ -63,11 +62,11 @@ fn main() -> Result<(), Failure> {
     } else {
         println!("\nno cc here: the rows in C are left out");
     }
-    for (program, version, peer) in [
-        ("socat", "-V", peers::through_socat as fn(usize, usize) -> Result<Duration, Failure>),
-        ("iperf3", "--version", peers::through_iperf3),
+    for (program, peer) in [
+        ("socat", peers::through_socat as fn(usize, usize) -> Result<Duration, Failure>),
+        ("iperf3", peers::through_iperf3),
     ] {
-        if peers::has(program, version) {
+        if find(program).is_some() {
             let ours = |size, total| through(&plain, size, total);
             streams("without CRC", "a netpipe", ours, program, peer);
         } else {
@@ -134,11 +133,7 @@ fn streams(
     if !is_wanted(&format!("{title} {peer}")) {
         return;
     }
-    heading(&title, ours, peer);
-    for (name, size, total) in WRITES {
-        let (mib, ours) = ((total >> 20) as u64, || expect(through_ours(size, total)));
-        pair_timed(name, mib, ours, || expect(through_peer(size, total)));
-    }
+    rows(&title, (ours, through_ours), (peer, through_peer), &WRITES);
 }
 
 /// Two hosts in one process.
@@ -225,7 +220,7 @@ impl Hosts {
             }
             let mut pipes = Vec::new();
             for back in back {
-                let descriptor = format!("tcp://127.0.0.1:{}", free_port()?);
+                let descriptor = format!("tcp://127.0.0.1:{}", free_port());
                 let (from, to) = if back { (&self.right, &self.left) } else { (&self.left, &self.right) };
                 let mut reader = to.open(&descriptor, &OpenOptions::new(OpenFlags::READ))?;
                 let mut writer = from.open(&descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
@@ -268,16 +263,6 @@ fn pour(writer: &mut impl Write, size: usize, total: usize) -> Result<(), Failur
         writer.write_all(&block)?;
     }
     Ok(())
-}
-
-fn drain(reader: &mut impl Read) -> Result<usize, Failure> {
-    let (mut buf, mut total) = (vec![0; READ], 0);
-    loop {
-        match reader.read(&mut buf)? {
-            0 => return Ok(total),
-            count => total += count,
-        }
-    }
 }
 
 fn trips_by_netpipe(hosts: &Hosts) -> Result<Duration, Failure> {
@@ -435,11 +420,4 @@ fn join(thread: thread::JoinHandle<Result<usize, Failure>>) -> Result<usize, Fai
 /// The time since the start, if all came.
 fn check(came: usize, total: usize, start: Instant) -> Result<Duration, Failure> {
     if came == total { Ok(start.elapsed()) } else { Err(format!("{came} of {total} bytes came").into()) }
-}
-
-fn expect(result: Result<Duration, Failure>) -> Duration {
-    match result {
-        Ok(time) => time,
-        Err(error) => panic!("{error:?}"),
-    }
 }

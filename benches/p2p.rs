@@ -12,85 +12,51 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
-use vfs_core::{Configuration, Finish, Flush, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{heading, is_wanted, pair_timed, peers, provider_folder};
+use vfs_core::{Finish, Flush, OpenFlags, OpenOptions, Registry};
+use zvfs_benches::host::host;
+use zvfs_benches::peers::Failure;
+use zvfs_benches::pipes::{FAR, drain, expect, meet, on_one_host, over_tcp, rows, through};
+use zvfs_benches::{heading, is_wanted, pair_timed};
 use zvfs_test_support::free_port;
 
-/// The size of a write, and how much of it in all.
-const WRITES: [(&str, usize, usize); 3] =
-    [("4 KiB", 4 << 10, 32 << 20), ("64 KiB", 64 << 10, 256 << 20), ("1 MiB", 1 << 20, 256 << 20)];
-/// The same where memory carries everything.
-const TOGETHER: [(&str, usize, usize); 4] = [
-    ("64 bytes", 64, 4 << 20),
-    ("4 KiB", 4 << 10, 128 << 20),
-    ("64 KiB", 64 << 10, 512 << 20),
-    ("1 MiB", 1 << 20, 512 << 20),
-];
-/// Writes after which the ends have met.
-const WARM: usize = 100;
 const READ: usize = 256 << 10;
 const TRIPS: u64 = 2_000;
 const ALPN: &[u8] = b"bench";
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+const PEERS: [&str; 2] = ["p2p:there", "p2p:back"];
 
 fn main() -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let hosts = circle(folder.path(), "same-host = \"off\"")?;
     if is_wanted("on one host") {
-        let other = tempfile::tempdir()?;
-        on_one_host(&circle(other.path(), "same-host-after = 0")?, &folder.path().join("fifo"))?;
+        let folder = tempfile::tempdir()?;
+        let together = circle(folder.path(), "same-host-after = 0")?;
+        on_one_host("a netpipe between peers", &together, "p2p:bench", folder.path());
+        trips_on_one_host(&together);
     }
     if !is_wanted("by QUIC") {
         return Ok(());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build()?;
     let quic = Quic::new(&runtime)?;
-    let over_p2p = |size, total| expect(through_netpipe(&hosts, "p2p:bench", size, total));
-    heading("each MiB, one way", "a netpipe between peers", "a stream of bare QUIC");
-    for (name, size, total) in WRITES {
-        let peer = || expect(runtime.block_on(quic.through(size, total)));
-        pair_timed(name, (total >> 20) as u64, || over_p2p(size, total), peer);
-    }
-    heading("each MiB, one way", "a netpipe between peers", "a netpipe over TCP");
-    for (name, size, total) in WRITES {
-        let over_tcp = || {
-            let descriptor = format!("tcp://127.0.0.1:{}", free_port());
-            expect(through_netpipe(&hosts, &descriptor, size, total))
-        };
-        pair_timed(name, (total >> 20) as u64, || over_p2p(size, total), over_tcp);
-    }
+    let over_p2p = ("a netpipe between peers", |size, total| through(&hosts, "p2p:bench", size, total));
+    let bare = |size, total| runtime.block_on(quic.through(size, total));
+    rows("each MiB, one way", over_p2p, ("a stream of bare QUIC", bare), &FAR);
+    let over_tcp = |size, total| over_tcp(&hosts, size, total);
+    rows("each MiB, one way", over_p2p, ("a netpipe over TCP", over_tcp), &FAR);
     heading("a round trip of 64 bytes", "two netpipes between peers", "a stream of bare QUIC");
-    let trips = || expect(trips_by_netpipe(&hosts, &["p2p:there".to_owned(), "p2p:back".to_owned()]));
+    let trips = || expect(trips_by_netpipe(&hosts, &PEERS.map(str::to_owned)));
     pair_timed("there and back", TRIPS, trips, || expect(runtime.block_on(quic.trips())));
     Ok(())
 }
 
-fn on_one_host(together: &[Registry; 2], fifo: &Path) -> Result<(), Failure> {
-    peers::make_fifo(fifo)?;
-    let ours = |size, total| expect(through_netpipe(together, "p2p:bench", size, total));
-    let title = "each MiB, one way, on one host";
-    heading(title, "a netpipe between peers", "a FIFO");
-    for (name, size, total) in TOGETHER {
-        let peer = || expect(peers::through_fifo(fifo, size, total));
-        pair_timed(name, (total >> 20) as u64, || ours(size, total), peer);
-    }
-    heading(title, "a netpipe between peers", "a netpipe over TCP");
-    for (name, size, total) in TOGETHER {
-        let over_tcp = || {
-            let descriptor = format!("tcp://127.0.0.1:{}", free_port());
-            expect(through_netpipe(together, &descriptor, size, total))
-        };
-        pair_timed(name, (total >> 20) as u64, || ours(size, total), over_tcp);
-    }
+fn trips_on_one_host(together: &[Registry; 2]) {
     heading("a round trip of 64 bytes, on one host", "two netpipes between peers", "two over TCP");
-    let names = |scheme: &str| match scheme {
-        "p2p" => ["p2p:there".to_owned(), "p2p:back".to_owned()],
-        _ => [free_port(), free_port()].map(|port| format!("tcp://127.0.0.1:{port}")),
+    let over_tcp = || {
+        let descriptors = [(); 2].map(|()| format!("tcp://127.0.0.1:{}", free_port()));
+        expect(trips_by_netpipe(together, &descriptors))
     };
-    let trips = |scheme: &str| expect(trips_by_netpipe(together, &names(scheme)));
-    pair_timed("there on one, back on the other", TRIPS, || trips("p2p"), || trips("tcp"));
-    Ok(())
+    let trips = || expect(trips_by_netpipe(together, &PEERS.map(str::to_owned)));
+    pair_timed("there on one, back on the other", TRIPS, trips, over_tcp);
 }
 
 /// Two hosts in one process that are each other's peers.
@@ -107,55 +73,14 @@ fn circle(folder: &Path, same_host: &str) -> Result<[Registry; 2], Failure> {
     }
     drop(sockets);
     let entries: Vec<String> = known.iter().map(|(_, at, key)| format!("{key}@{at}")).collect();
-    let host = |at: usize| {
+    let peer = |at: usize| {
         let (path, place, _) = &known[at];
-        let text = format!(
-            "provider-path = [{:?}]\n[provider.tcp]\nsettings.same-host = \"off\"\n[provider.p2p]\n\
-             settings = {{ key-file = {path:?}, listen = [\"{place}\"], peers = {entries:?}, {same_host} }}\n",
-            provider_folder()
-        );
-        Configuration::parse(&text).map(Registry::new)
+        host(&format!(
+            "[provider.tcp]\nsettings.same-host = \"off\"\n[provider.p2p]\n\
+             settings = {{ key-file = {path:?}, listen = [\"{place}\"], peers = {entries:?}, {same_host} }}\n"
+        ))
     };
-    Ok([host(0)?, host(1)?])
-}
-
-fn through_netpipe(
-    [left, right]: &[Registry; 2],
-    descriptor: &str,
-    size: usize,
-    total: usize,
-) -> Result<Duration, Failure> {
-    let mut reader = right.open(descriptor, &OpenOptions::new(OpenFlags::READ))?;
-    let mut writer = left.open(descriptor, &OpenOptions::new(OpenFlags::WRITE))?;
-    meet(&mut writer, &mut reader)?;
-    let start = Instant::now();
-    let taking = thread::spawn(move || drain(&mut reader));
-    let block = vec![7; size];
-    for _ in 0..total / size {
-        writer.write_all(&block)?;
-    }
-    writer.finish(Finish::Commit)?;
-    let came = taking.join().map_err(|_| Failure::from("the reader panicked"))??;
-    if came == total { Ok(start.elapsed()) } else { Err(format!("{came} of {total} bytes came").into()) }
-}
-
-/// Finding each other is not what is measured.
-fn meet(writer: &mut OpenFile, reader: &mut OpenFile) -> Result<(), Failure> {
-    for _ in 0..WARM {
-        writer.write_all(&[7])?;
-        Read::read_exact(reader, &mut [0])?;
-    }
-    Ok(())
-}
-
-fn drain(reader: &mut OpenFile) -> Result<usize, Failure> {
-    let (mut buf, mut total) = (vec![0; READ], 0);
-    loop {
-        match reader.read(&mut buf)? {
-            0 => return Ok(total),
-            count => total += count,
-        }
-    }
+    Ok([peer(0)?, peer(1)?])
 }
 
 fn trips_by_netpipe([left, right]: &[Registry; 2], [there, back]: &[String; 2]) -> Result<Duration, Failure> {
@@ -265,11 +190,4 @@ async fn echo(mut send: SendStream, mut receive: RecvStream) -> Result<(), Failu
         send.write_all(&buf[..count]).await?;
     }
     Ok(())
-}
-
-fn expect(result: Result<Duration, Failure>) -> Duration {
-    match result {
-        Ok(time) => time,
-        Err(error) => panic!("{error:?}"),
-    }
 }

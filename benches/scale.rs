@@ -10,6 +10,8 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Instant;
 use vfs_core::{Configuration, Finish, OpenFile, OpenFlags, OpenOptions, Registry, Wanted};
+use zvfs_benches::host::host;
+use zvfs_benches::peers::Failure;
 use zvfs_benches::{heading, pair, provider_folder};
 
 const PIPES: usize = 1000;
@@ -18,8 +20,6 @@ const HALF: usize = WAITING / 2;
 const BLOCK: usize = 64 << 10;
 const GIB: u64 = 1 << 30;
 const GIBS: u64 = 10;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -182,9 +182,7 @@ fn ten_gibibytes() -> Result<(), Failure> {
 }
 
 fn registry(settings: &str) -> Result<Registry, Failure> {
-    let folder = provider_folder().display().to_string();
-    let text = format!("provider-path = [{folder:?}]\n[provider.tcp]\nsettings = {{ {settings} }}\n");
-    Ok(Registry::new(Configuration::parse(&text)?))
+    host(&format!("[provider.tcp]\nsettings = {{ {settings} }}\n"))
 }
 
 /// What the kernel says of this process.

@@ -2,14 +2,14 @@
 //! `get` or `put`.
 
 use std::env::{args, current_exe};
-use std::error;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
-use vfs_core::{Configuration, Finish, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{cost, heading, pair_of_processes, provider_folder};
+use vfs_core::Registry;
+use zvfs_benches::host::{get, host, put};
+use zvfs_benches::peers::Failure;
+use zvfs_benches::{cost, heading, pair_of_processes};
 use zvfs_engines::ssh::SshServer;
 use zvfs_http_servers::pattern;
 use zvfs_test_support::have;
@@ -22,42 +22,18 @@ const ROUNDS: usize = 7;
 const CIPHERS: [(&str, &[&str]); 2] =
     [("scp", &[]), ("scp with aes256-gcm", &["-c", "aes256-gcm@openssh.com"])];
 
-type Failure = Box<dyn error::Error>;
-
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["get", settings, descriptor] => get(settings, descriptor),
-        ["put", settings, descriptor, from] => put(settings, descriptor, Path::new(from)),
+        ["get", settings, descriptor] => get(&host_of(settings)?, descriptor),
+        ["put", settings, descriptor, from] => put(&host_of(settings)?, descriptor, Path::new(from)),
         _ if have(&["scp"]) => SshServer::openssh().map_or(Ok(()), |server| Bench::new(server)?.run()),
         _ => Ok(()),
     }
 }
 
-fn registry(settings: &str) -> Result<Registry, Failure> {
-    let folder = provider_folder();
-    let text = format!("provider-path = [{folder:?}]\n[provider.sftp]\nsettings = {{ {settings} }}\n");
-    Ok(Registry::new(Configuration::parse(&text)?))
-}
-
-fn get(settings: &str, descriptor: &str) -> Result<(), Failure> {
-    let flags = OpenFlags::READ | OpenFlags::SEQUENTIAL;
-    let mut file = registry(settings)?.open(descriptor, &OpenOptions::new(flags))?;
-    let mut buf = vec![0; 256 << 10];
-    while file.read(&mut buf)? > 0 {}
-    Ok(())
-}
-
-fn put(settings: &str, descriptor: &str, from: &Path) -> Result<(), Failure> {
-    let flags = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::TRUNCATE | OpenFlags::ATOMIC;
-    let mut file = registry(settings)?.open(descriptor, &OpenOptions::new(flags))?;
-    let (mut from, mut buf) = (File::open(from)?, vec![0; 256 << 10]);
-    loop {
-        match from.read(&mut buf)? {
-            0 => return Ok(file.finish(Finish::Commit)?),
-            count => file.write_all(&buf[..count])?,
-        }
-    }
+fn host_of(settings: &str) -> Result<Registry, Failure> {
+    host(&format!("[provider.sftp]\nsettings = {{ {settings} }}\n"))
 }
 
 struct Bench {

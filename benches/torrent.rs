@@ -2,7 +2,6 @@
 //! the file's first bytes. Ours is this program again, with `get` or `first`.
 
 use std::env::{args, current_exe};
-use std::error;
 use std::fs::{self, File};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -12,12 +11,15 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use vfs_core::{Configuration, OpenFile, OpenFlags, OpenOptions, Registry};
-use zvfs_benches::{Cost, cost, heading, pair_of_processes, provider_folder};
+use vfs_core::{OpenFlags, OpenOptions};
+use zvfs_benches::host::{get, host};
+use zvfs_benches::peers::Failure;
+use zvfs_benches::{Cost, cost, heading, pair_of_processes};
 use zvfs_engines::torrent::{Client, Torrent, Tracker};
 use zvfs_http_servers::pattern;
 use zvfs_test_support::{free_port, have};
 
+const PROVIDERS: &str = "[provider.file]\n[provider.torrent]\n";
 const MIB: usize = 1 << 20;
 const SIZE: usize = 256;
 const ROUNDS: usize = 5;
@@ -28,29 +30,19 @@ const LOOK: Duration = Duration::from_millis(2);
 /// transmission-cli waits ten seconds before it asks its first peer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-type Failure = Box<dyn error::Error>;
-
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["get", descriptor] => get(descriptor),
-        ["first", descriptor] => Ok(open(descriptor)?.read_exact(&mut [0; FIRST])?),
+        ["get", descriptor] => get(&host(PROVIDERS)?, descriptor),
+        ["first", descriptor] => first(descriptor),
         _ if have(&["aria2c", "transmission-cli"]) => Bench::new()?.map_or(Ok(()), |bench| bench.run()),
         _ => Ok(()),
     }
 }
 
-fn open(descriptor: &str) -> Result<OpenFile, Failure> {
-    let folder = provider_folder();
-    let text = format!("provider-path = [{folder:?}]\n[provider.file]\n[provider.torrent]\n");
-    let registry = Registry::new(Configuration::parse(&text)?);
-    Ok(registry.open(descriptor, &OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL))?)
-}
-
-fn get(descriptor: &str) -> Result<(), Failure> {
-    let (mut file, mut buf) = (open(descriptor)?, vec![0; 256 << 10]);
-    while file.read(&mut buf)? > 0 {}
-    Ok(())
+fn first(descriptor: &str) -> Result<(), Failure> {
+    let flags = OpenFlags::READ | OpenFlags::SEQUENTIAL;
+    Ok(host(PROVIDERS)?.open(descriptor, &OpenOptions::new(flags))?.read_exact(&mut [0; FIRST])?)
 }
 
 /// An address of this machine that is not loopback's: transmission believes no tracker that names one of those. `None`: there is none,

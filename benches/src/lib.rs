@@ -5,7 +5,9 @@
 //! With `ZVFS_BENCH_JSON=FILE` each row is also a line of JSON at the end of that file, from which `benches/chart` draws.
 
 pub mod curve;
+pub mod host;
 pub mod peers;
+pub mod pipes;
 pub mod python;
 
 use std::fs::File;

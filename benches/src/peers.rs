@@ -2,36 +2,17 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use zvfs_test_support::free_port;
 
 /// What socat's reader reads at a time.
 const READ: usize = 256 << 10;
 
 /// Why a peer has no time.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// A port that nobody listens at.
-pub fn free_port() -> Result<u16, Failure> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// Whether a program is here.
-pub fn has(program: &str, version: &str) -> bool {
-    let asked = Command::new(program).arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    asked.is_ok_and(|status| status.success())
-}
-
-/// Makes a FIFO.
-///
-/// # Errors
-/// There is no mkfifo, or it fails.
-pub fn make_fifo(path: &Path) -> Result<(), Failure> {
-    if Command::new("mkfifo").arg(path).status()?.success() { Ok(()) } else { Err("mkfifo failed".into()) }
-}
 
 /// Through a FIFO, from one thread to another.
 ///
@@ -72,7 +53,7 @@ pub fn through_socat(size: usize, total: usize) -> Result<Duration, Failure> {
 /// # Errors
 /// It does not start, or fails.
 pub fn socat_of(file: &Path, size: usize, total: usize) -> Result<Duration, Failure> {
-    let port = free_port()?;
+    let port = free_port();
     let socat = |from: &str, to: &str, block: usize| {
         Command::new("socat").args(["-u", "-b", &block.to_string(), from, to]).spawn()
     };
@@ -105,7 +86,7 @@ pub fn through_iperf3(size: usize, total: usize) -> Result<Duration, Failure> {
 /// # Errors
 /// It does not start, fails, or reports something else.
 pub fn iperf3_of(file: Option<&Path>, size: usize, total: usize) -> Result<Duration, Failure> {
-    let port = free_port()?.to_string();
+    let port = free_port().to_string();
     let mut server = Command::new("iperf3")
         .args(["-s", "-1", "-B", "127.0.0.1", "--forceflush", "-p", &port])
         .stdout(Stdio::piped())

@@ -5,9 +5,10 @@ use crate::{Failure, MIB, ROUNDS, SIZE, expect, skips, text};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use zvfs_benches::peers::{self, free_port};
+use zvfs_benches::peers;
 use zvfs_benches::{Cost, cost_of, heading, pair_of_processes};
 use zvfs_http_servers::pattern;
+use zvfs_test_support::free_port;
 
 /// A peer's write.
 const WRITE: usize = 64 << 10;
@@ -52,7 +53,7 @@ pub fn run(ours: &Ours) -> Result<(), Failure> {
 
 /// Both ends' starts and the time until they have found each other are part of it.
 fn through_netpipe(host: &Host, source: &Path) -> Result<(), Failure> {
-    let pipe = format!("tcp://127.0.0.1:{}", free_port()?);
+    let pipe = format!("tcp://127.0.0.1:{}", free_port());
     let copy = |from: &str, to: &str| {
         let mut command = host.command("cp");
         command.args([from, to]).stdin(Stdio::null());
