@@ -1,5 +1,6 @@
 //! What a server saves by what it can ask for: threads that are kept, and memory that is used again. Sessions of one template, one after
-//! the other and some at a time, by the clock and in CPU time; and sessions whose program each takes from the cache on disk.
+//! the other and some at a time, by the clock and in CPU time, against sessions of which nothing is kept; and so for sessions whose program
+//! each takes from the cache on disk.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
@@ -7,11 +8,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vfs_core::Control;
+use zvfs_benches::{Cost, heading, pair_of_processes};
 use zvm::{Cache, Compiler, Manifest, Running, Session, SessionPool, Template};
 
 type Failure = Box<dyn Error>;
+/// What is kept, the pool if that is its threads, and what makes a session.
+type Kept<'a> = (&'a str, Option<&'a SessionPool>, &'a dyn Fn() -> Session);
 
-const SESSIONS: u32 = 1000;
+/// Pages of a guest's memory, and how many sessions of it are a round.
+const GUESTS: [(usize, u32); 2] = [(1, 1000), (160, 100)];
 const ROUNDS: usize = 9;
 const AT_A_TIME: u32 = 16;
 
@@ -35,22 +40,16 @@ const PROGRAM: &str = r#"(module
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 fn main() -> Result<(), Failure> {
-    println!("{SESSIONS} sessions, {ROUNDS} times: the median of each, and the least and most");
-    for pages in [1, 160] {
-        println!("\na guest of {} KiB", pages * 64);
+    for (pages, sessions) in GUESTS {
         let program = program(pages);
         let pool = SessionPool::new(AT_A_TIME);
-        for (name, pool, compiler) in [
-            ("threads and memory of their own", None, Compiler::new()),
-            ("a pool's threads", Some(&pool), Compiler::new()),
-            ("a pool's memory", None, Compiler::new().pooled(AT_A_TIME)?),
-            ("a pool's threads and memory", Some(&pool), Compiler::new().pooled(AT_A_TIME)?),
-        ] {
-            let manifest = Manifest::parse(MANIFEST.as_bytes())?;
-            let template = Template::new(manifest).program(program.as_str()).compiler(compiler);
+        let template = |compiler| -> Result<Template, Failure> {
+            let template = Template::new(Manifest::parse(MANIFEST.as_bytes())?);
+            let template = template.program(program.as_str()).compiler(compiler);
             template.prepare(&Control::new())?;
-            rows(name, pool, || template.session())?;
-        }
+            Ok(template)
+        };
+        let (bare, pooled) = (template(Compiler::new())?, template(Compiler::new().pooled(AT_A_TIME)?)?);
         // As a process's first session of a program, but for what the process itself does once.
         let folder = tempfile::tempdir()?;
         let cache = Cache::open(&folder.path().join("cache"), &folder.path().join("key"))?;
@@ -59,22 +58,21 @@ fn main() -> Result<(), Failure> {
             let compiler = Compiler::new().cache(cache.clone());
             Session::new(manifest.clone()).program(program.as_str()).compiler(compiler)
         };
-        rows("from the cache on disk, threads and memory of their own", None, cached)?;
-        rows("from the cache on disk, a pool's threads", Some(&pool), cached)?;
-    }
-    Ok(())
-}
-
-/// Measures sessions, one after the other and some at a time.
-fn rows(name: &str, pool: Option<&SessionPool>, session: impl Fn() -> Session) -> Result<(), Failure> {
-    for at_a_time in [1, AT_A_TIME as usize] {
-        let mut rounds: Vec<_> =
-            (0..ROUNDS).map(|_| round(&session, pool, at_a_time)).collect::<Result<_, _>>()?;
-        println!("{name}, {at_a_time} at a time:");
-        for (what, cost) in [("time", (|round| round.0) as fn(&(_, _)) -> _), ("CPU", |round| round.1)] {
-            rounds.sort_by_key(cost);
-            let [least, median, most] = [0, ROUNDS / 2, ROUNDS - 1].map(|at| cost(&rounds[at]));
-            println!("    {what} {median:.1?} ({least:.1?} to {most:.1?}) a session");
+        let kept: [Kept<'_>; 5] = [
+            ("threads", Some(&pool), &|| bare.session()),
+            ("memory", None, &|| pooled.session()),
+            ("threads and memory", Some(&pool), &|| pooled.session()),
+            ("the program, in the cache on disk", None, &cached),
+            ("threads, and the program in the cache on disk", Some(&pool), &cached),
+        ];
+        for (how, at_a_time) in [("one after the other", 1), ("16 at a time", AT_A_TIME as usize)] {
+            let title = format!("sessions of a guest of {} KiB, {how}, each", pages * 64);
+            heading(&title, "keeping", "keeping nothing");
+            let run = |session: &dyn Fn() -> Session, pool| round(session, pool, sessions, at_a_time);
+            for (name, pool, session) in kept {
+                let ours = || run(session, pool);
+                pair_of_processes(name, sessions.into(), ROUNDS, ours, || run(&|| bare.session(), None));
+            }
         }
     }
     Ok(())
@@ -87,15 +85,11 @@ fn program(pages: usize) -> String {
     PROGRAM.replace("PAGES", &pages.to_string()).replace("DATA", &data).replace("SIZE", &size.to_string())
 }
 
-/// What a session costs, by the clock and in CPU time of the process.
-fn round(
-    session: &impl Fn() -> Session,
-    pool: Option<&SessionPool>,
-    at_a_time: usize,
-) -> Result<(Duration, Duration), Failure> {
+/// What so many sessions cost, by the clock and in CPU time of the process.
+fn round(session: &dyn Fn() -> Session, pool: Option<&SessionPool>, sessions: u32, at_a_time: usize) -> Cost {
     let (begin, cpu) = (Instant::now(), cpu_time());
     let mut running: VecDeque<Running> = VecDeque::new();
-    for _ in 0..SESSIONS {
+    for _ in 0..sessions {
         if running.len() == at_a_time {
             running.pop_front().into_iter().for_each(is_good);
         }
@@ -103,13 +97,14 @@ fn round(
             .reader("/dev/stdin", std::io::empty())
             .writer("/dev/stdout", std::io::sink())
             .writer("/dev/stderr", std::io::sink());
-        running.push_back(match pool {
-            Some(pool) => session.permit(pool.permit()?).start(),
+        running.push_back(match pool.map(SessionPool::permit) {
+            Some(Ok(permit)) => session.permit(permit).start(),
+            Some(Err(error)) => panic!("a permit: {error}"),
             None => session.start(),
         });
     }
     running.into_iter().for_each(is_good);
-    Ok((begin.elapsed() / SESSIONS, (cpu_time() - cpu) / SESSIONS))
+    Cost { wall: begin.elapsed(), cpu: Some(cpu_time() - cpu) }
 }
 
 fn is_good(running: Running) {

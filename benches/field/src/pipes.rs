@@ -24,7 +24,7 @@ pub fn run(ours: &Ours) -> Result<(), Failure> {
             "[provider.file]\n[provider.null]\n[provider.tcp]\nsettings = {{ same-host = \"{same_host}\" }}\n"
         ))?;
         let title = format!("{} MiB from process to process, {title}, each MiB", SIZE / MIB);
-        heading(&title, "two zvfs cp, of a file to null:", "of the same file, over TCP");
+        heading(&title, "two zvfs cp, from a file to null:", "the peer's over TCP, from the same file");
         for (row, program, way) in [
             (
                 "socat, in writes of 64 KiB",
