@@ -60,6 +60,7 @@ impl Control {
     }
 
     /// Whether it is cancelled, or what it follows is.
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled()
     }

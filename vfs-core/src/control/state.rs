@@ -121,6 +121,7 @@ impl State {
         }
     }
 
+    #[inline]
     pub(super) fn is_cancelled(&self) -> bool {
         self.ends.load(Ordering::Acquire) == CANCELLED
     }

@@ -142,13 +142,13 @@ impl Call<'_> {
 
     /// Answers with a u32.
     pub(super) fn answer_u32(&mut self, result: &Span, value: u32) -> Outcome {
-        self.memory.put(result, &value.to_le_bytes());
+        self.memory.put_number(result, value.to_le_bytes());
         Ok(())
     }
 
     /// Answers with a u64.
     pub(super) fn answer_u64(&mut self, result: &Span, value: u64) -> Outcome {
-        self.memory.put(result, &value.to_le_bytes());
+        self.memory.put_number(result, value.to_le_bytes());
         Ok(())
     }
 }

@@ -85,6 +85,13 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// Puts the bytes of a number at the start of a span that has room for it.
+    pub(super) fn put_number<const N: usize>(&mut self, span: &Span, bytes: [u8; N]) {
+        if let Some(place) = self.bytes_mut(span).first_chunk_mut() {
+            *place = bytes;
+        }
+    }
+
     /// Puts `data` into a span from `offset` on, as much as fits, and returns how much that was.
     pub(super) fn put_at(&mut self, span: &Span, offset: usize, data: &[u8]) -> usize {
         let room = span.after(offset);
@@ -132,18 +139,28 @@ impl<'a> Memory<'a> {
             return Err(Errno::INVAL);
         }
         let array = self.array(pointer, count, 8)?;
+        let array = self.bytes(&array).as_chunks().0;
+        if let [iovec] = array {
+            let span = self.iovec(*iovec)?;
+            let (sum, filled) = (span.len(), usize::from(span.len() > 0));
+            return Ok(Iovecs { spans: SmallVec::from_buf_and_len([span, Span::default()], filled), sum });
+        }
         let mut iovecs = Iovecs { spans: SmallVec::new(), sum: 0 };
-        let mut sum = 0u64;
-        for index in 0..count as usize {
-            let (buffer, length) = (self.u32(&array, index * 8), self.u32(&array, index * 8 + 4));
-            let span = self.span(buffer, length)?;
-            sum += u64::from(length);
+        for iovec in array {
+            let span = self.iovec(*iovec)?;
+            // Of 1,024 u32 at most.
+            iovecs.sum += span.len();
             if span.len() > 0 {
                 iovecs.spans.push(span);
             }
         }
-        iovecs.sum = u32::try_from(sum).map_err(|_| Errno::INVAL)? as usize;
-        Ok(iovecs)
+        if u32::try_from(iovecs.sum).is_err() { Err(Errno::INVAL) } else { Ok(iovecs) }
+    }
+
+    /// Checks the buffer of an iovec.
+    fn iovec(&self, bytes: [u8; 8]) -> Result<Span, Errno> {
+        let both = u64::from_le_bytes(bytes);
+        self.span(both as u32, (both >> 32) as u32)
     }
 }
 

@@ -78,7 +78,15 @@ impl State {
     /// # Errors
     /// BADF; `directory` for a directory.
     pub(super) fn target(&self, fd: u32, directory: Errno) -> Result<FdTarget, Errno> {
-        match self.fds.at(fd)?.node {
+        self.target_of(self.fds.at(fd)?, directory)
+    }
+
+    /// The same of a descriptor that was looked up.
+    ///
+    /// # Errors
+    /// As [`target`](State::target).
+    pub(super) fn target_of(&self, fd: &Fd, directory: Errno) -> Result<FdTarget, Errno> {
+        match fd.node {
             Node::Channel(number) => Ok(FdTarget::Channel(number)),
             Node::File(at) => Ok(FdTarget::File(at)),
             Node::Device(number) => Ok(FdTarget::Device(self.tree.device(number)?)),

@@ -5,7 +5,7 @@
 
 use super::call::{Call, Outcome};
 use super::errno::Errno;
-use super::fds::{APPEND, Fd};
+use super::fds::{APPEND, Fd, NONBLOCK};
 use super::memory::{CALL_MAX, Iovecs, Span};
 use super::rights::Rights;
 use super::state::FdTarget;
@@ -18,14 +18,13 @@ use vfs_core::Code;
 const BUFFER: usize = 64 << 10;
 
 pub(super) fn fd_read(call: &mut Call<'_>, fd: u32, iovecs: u32, count: u32, result: u32) -> Outcome {
-    let target = mode(call, fd, Rights::READ)?;
+    let Opened { target, position, flags } = opened(call, fd, Rights::READ)?;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let mut done = 0;
     if iovecs.sum() > 0 {
-        if would_block(call, fd)? {
+        if flags & NONBLOCK != 0 && would_block(call, fd)? {
             return Err(Errno::AGAIN.into());
         }
-        let position = call.state.fds.at(fd)?.position;
         done = read(call, target, &iovecs, position)?;
         if moves_position(call, target, Channel::random_read)? {
             advance(call.state.fds.at_mut(fd)?, position, done);
@@ -43,7 +42,7 @@ pub(super) fn fd_pread(
     offset: u64,
     result: u32,
 ) -> Outcome {
-    let target = mode(call, fd, Rights::READ)?;
+    let target = opened(call, fd, Rights::READ)?.target;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let offset = signed(offset)?;
     if !moves_position(call, target, Channel::random_read)? {
@@ -55,11 +54,11 @@ pub(super) fn fd_pread(
 }
 
 pub(super) fn fd_write(call: &mut Call<'_>, fd: u32, iovecs: u32, count: u32, result: u32) -> Outcome {
-    let target = mode(call, fd, Rights::WRITE)?;
+    let opened = opened(call, fd, Rights::WRITE)?;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let mut done = 0;
     if iovecs.sum() > 0 {
-        let position = write_position(call, fd, target)?;
+        let (target, position) = (opened.target, write_position(call, &opened)?);
         done = write(call, target, &iovecs, position)?;
         if moves_position(call, target, Channel::random_write)? {
             advance(call.state.fds.at_mut(fd)?, position, done);
@@ -82,7 +81,7 @@ pub(super) fn fd_pwrite(
     offset: u64,
     result: u32,
 ) -> Outcome {
-    let target = mode(call, fd, Rights::WRITE)?;
+    let target = opened(call, fd, Rights::WRITE)?.target;
     let (iovecs, result) = call.buffers(iovecs, count, result)?;
     let offset = signed(offset)?;
     if !moves_position(call, target, |channel| channel.random_write() || channel.appends())? {
@@ -93,10 +92,21 @@ pub(super) fn fd_pwrite(
     call.answer_u32(&result, done as u32)
 }
 
-/// Checks the descriptor and its access mode.
-fn mode(call: &mut Call<'_>, fd: u32, right: Rights) -> Result<FdTarget, Errno> {
-    let target = call.state.target(fd, Errno::ISDIR)?;
-    if call.state.fds.at(fd)?.rights.contain(right) { Ok(target) } else { Err(Errno::BADF) }
+/// A descriptor as a call finds it.
+struct Opened {
+    target: FdTarget,
+    position: u64,
+    flags: u16,
+}
+
+/// Looks the descriptor up, and checks its access mode.
+fn opened(call: &Call<'_>, fd: u32, right: Rights) -> Result<Opened, Errno> {
+    let fd = call.state.fds.at(fd)?;
+    let target = call.state.target_of(fd, Errno::ISDIR)?;
+    if !fd.rights.contain(right) {
+        return Err(Errno::BADF);
+    }
+    Ok(Opened { target, position: fd.position, flags: fd.flags })
 }
 
 /// Whether a direction has positions.
@@ -112,11 +122,10 @@ fn moves_position(
 }
 
 /// Where a write without an offset goes.
-fn write_position(call: &mut Call<'_>, fd: u32, target: FdTarget) -> Outcome<u64> {
-    let descriptor = call.state.fds.at(fd)?;
-    let (position, appends) = (descriptor.position, descriptor.flags & APPEND != 0);
+fn write_position(call: &mut Call<'_>, opened: &Opened) -> Outcome<u64> {
+    let &Opened { target, position, flags } = opened;
     match target {
-        _ if !appends => Ok(position),
+        _ if flags & APPEND == 0 => Ok(position),
         FdTarget::Device(_) => Ok(position),
         FdTarget::File(at) => Ok(call.state.tree.file(at)?.size()),
         FdTarget::Channel(number) => {
@@ -182,6 +191,7 @@ fn read_device(call: &mut Call<'_>, device: Device, iovecs: &Iovecs) -> Outcome<
 }
 
 /// Reads at most `left` bytes of a channel.
+#[inline]
 fn read_channel(
     call: &mut Call<'_>,
     number: usize,
@@ -196,6 +206,7 @@ fn read_channel(
 
 /// Reads at most `left` bytes by a function of the channels: straight into the only buffer, several through the session's own, so that one call
 /// of the guest is one get.
+#[inline]
 fn read_through(
     call: &mut Call<'_>,
     iovecs: &Iovecs,
@@ -208,10 +219,21 @@ fn read_through(
         let buffer = call.memory.bytes_mut(&span.first(CALL_MAX.min(left)));
         return Ok(read(&mut call.state.channels, buffer, offset)?);
     }
+    read_scattered(call, iovecs, left, |channels, buffer| read(channels, buffer, offset))
+}
+
+/// Out of line, so that a read into one buffer stays short.
+#[inline(never)]
+fn read_scattered(
+    call: &mut Call<'_>,
+    iovecs: &Iovecs,
+    left: usize,
+    read: impl FnOnce(&mut Channels, &mut [u8]) -> Result<usize, CallError>,
+) -> Outcome<usize> {
     let mut buffer = std::mem::take(&mut call.state.buffer);
     buffer.resize(BUFFER, 0);
     let count = iovecs.sum().min(BUFFER).min(left);
-    let done = read(&mut call.state.channels, &mut buffer[..count], offset);
+    let done = read(&mut call.state.channels, &mut buffer[..count]);
     if let Ok(done) = done {
         iovecs.scatter(&mut call.memory, &buffer[..done]);
     }

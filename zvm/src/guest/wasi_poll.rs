@@ -3,7 +3,6 @@
 use super::call::{Call, Outcome};
 use super::clock::ClockId;
 use super::errno::Errno;
-use super::fds::NONBLOCK;
 use super::state::FdTarget;
 use crate::channel::{Channel, Wake};
 use std::sync::Arc;
@@ -153,11 +152,8 @@ fn waitable<'a>(call: &'a mut Call<'_>, fd: u32) -> Outcome<Option<&'a mut Chann
     Ok(channel.can_wait().then_some(channel))
 }
 
-/// Whether a read of a descriptor would have to wait, and must not.
+/// Whether a read of a descriptor would have to wait.
 pub(super) fn would_block(call: &mut Call<'_>, fd: u32) -> Outcome<bool> {
-    if call.state.fds.at(fd)?.flags & NONBLOCK == 0 {
-        return Ok(false);
-    }
     let stop = call.state.stop.clone();
     let Some(channel) = waitable(call, fd)? else { return Ok(false) };
     let wake: Wake = Arc::new(move || stop.wake());
