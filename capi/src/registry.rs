@@ -224,7 +224,7 @@ extern_c! { exported by "libzvfs":
         Ok(())
     }
     fn zvfs_registry_supported_flags(registry: Registered, descriptor: &str, out: Place<'_, u64>) -> i32 {
-        out.put(registry.0.registry.info(descriptor, &OpenOptions::default())?.supported_flags.bits());
+        out.put(registry.0.registry.supported_flags(descriptor, &OpenOptions::default())?.bits());
         Ok(())
     }
     fn zvfs_registry_stat(registry: Registered, descriptor: &str, options: How, out: Answer<'_, abi::Stat>) -> i32 {

@@ -29,7 +29,7 @@ pub fn anew(
     reads: bool,
 ) -> Result<(OpenFile, bool)> {
     let registry = tree.registry();
-    let supported = registry.info(descriptor, options)?.supported_flags;
+    let supported = registry.supported_flags(descriptor, options)?;
     if reads {
         let flags = OpenFlags::CREATE | OpenFlags::TRUNCATE;
         let flags = if exclusive { flags | OpenFlags::EXCLUSIVE } else { flags };

@@ -100,7 +100,7 @@ impl Shared {
     fn whole(&self, new: &str, options: &OpenOptions, is_new: bool) -> Result<OpenFile> {
         let registry = self.tree.registry();
         let in_place = || elsewhere(new, "a file there can only be written in place");
-        let supported = registry.info(new, options)?.supported_flags;
+        let supported = registry.supported_flags(new, options)?;
         if !supported.contains(OpenFlags::ATOMIC) || is_new && !supported.contains(OpenFlags::EXCLUSIVE) {
             return Err(in_place());
         }

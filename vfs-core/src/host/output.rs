@@ -101,7 +101,7 @@ impl Registry {
         in_place: Option<&str>,
         guard: &mut dyn FnMut() -> Result<()>,
     ) -> Result<(OpenFile, Placement)> {
-        let supported = self.info(descriptor, options)?.supported_flags;
+        let supported = self.supported_flags(descriptor, options)?;
         let reserve = options.flags & OpenFlags::PREALLOCATE;
         let new = (OpenFlags::CREATE | OpenFlags::TRUNCATE | reserve) & supported;
         let base = OpenFlags::WRITE | (options.flags & OpenFlags::HINTS);

@@ -189,12 +189,32 @@ impl Registry {
     /// # Errors
     /// As [`open`](Registry::open), but for the provider's.
     pub fn info(&self, descriptor: &str, options: &OpenOptions) -> Result<Info> {
+        self.with_info(descriptor, options, Info::clone)
+    }
+
+    /// The open flags that the provider of a descriptor honours. Otherwise as [`info`](Registry::info), of which it copies no more.
+    ///
+    /// # Errors
+    /// As [`info`](Registry::info).
+    pub fn supported_flags(&self, descriptor: &str, options: &OpenOptions) -> Result<OpenFlags> {
+        self.with_info(descriptor, options, |info| info.supported_flags)
+    }
+
+    fn with_info<T>(
+        &self,
+        descriptor: &str,
+        options: &OpenOptions,
+        read: impl FnOnce(&Info) -> T,
+    ) -> Result<T> {
         let descriptor = Descriptor::parse(descriptor)?;
-        let scheme = descriptor.scheme().to_ascii_lowercase();
         self.controlled(descriptor, options, "open", |opening| {
+            if let Some(resolved) = self.0.resolved.lock().get(descriptor.scheme()) {
+                return Ok(read(&resolved.started.loaded.info));
+            }
+            let scheme = descriptor.scheme().to_ascii_lowercase();
             let provider = self.resolve(&scheme).provider;
             let loaded = self.loaded(&provider, &scheme, Then::Nothing, &opening.context)?;
-            Ok(loaded.info.clone())
+            Ok(read(&loaded.info))
         })
     }
 

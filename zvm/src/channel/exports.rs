@@ -150,7 +150,7 @@ impl Export {
 
     fn check(&self, registry: &Registry) -> Result<()> {
         let whole = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::ATOMIC;
-        if !registry.info(&self.spec.target, &self.options)?.supported_flags.contains(whole) {
+        if !registry.supported_flags(&self.spec.target, &self.options)?.contains(whole) {
             let text =
                 format!("{}: its provider writes no files that appear as a whole (ATOMIC)", self.shown);
             return Err(Error::new(Code::ENOTSUP, text));

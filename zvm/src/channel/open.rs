@@ -102,14 +102,14 @@ impl Channels {
         let options = OpenOptions::default().control(control);
         for spec in manifest.channels.iter().filter(|spec| !given(&spec.alias)) {
             for source in &spec.sources {
-                let known = registry.info(source, &options);
+                let known = registry.supported_flags(source, &options);
                 known.map_err(|error| failed(spec, &error, control.is_cancelled()))?;
             }
         }
         let trees = manifest.trees.iter().map(|spec| ("tree", spec.line, &spec.path, &spec.source));
         let exports = manifest.exports.iter().map(|spec| ("export", spec.line, &spec.path, &spec.target));
         for (kind, line, path, source) in trees.chain(exports) {
-            let known = registry.info(source, &options);
+            let known = registry.supported_flags(source, &options);
             known.map_err(|error| {
                 let what = format!("{kind} {}", Shown(path));
                 not_opened(line, &what, &error, control.is_cancelled())
@@ -319,11 +319,8 @@ impl Opener<'_> {
         match access(spec) {
             Access::Open(must, may) => {
                 // A pipe's provider knows nothing to create.
-                let may = if may.is_empty() {
-                    may
-                } else {
-                    may & registry.info(descriptor, &open)?.supported_flags
-                };
+                let may =
+                    if may.is_empty() { may } else { may & registry.supported_flags(descriptor, &open)? };
                 let file = registry.open(descriptor, &open.with_flags(must | may | hint(spec)))?;
                 source(spec, file, None)
             }

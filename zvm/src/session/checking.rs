@@ -44,7 +44,7 @@ impl Session {
             }
             None => {
                 let options = OpenOptions::default().control(&control);
-                registry.info(&manifest.program, &options).map_err(|error| no_program(&error))?;
+                registry.supported_flags(&manifest.program, &options).map_err(|error| no_program(&error))?;
                 0
             }
         };

@@ -74,7 +74,7 @@ impl HostCalls for LayerHost {
 
     fn supported_flags(&self, context: &Context, descriptor: &str) -> Result<OpenFlags> {
         let options = OpenOptions { leader: Some(context.clone()), ..OpenOptions::default() };
-        self.registry()?.info(descriptor, &options).map(|info| info.supported_flags)
+        self.registry()?.supported_flags(descriptor, &options)
     }
 
     fn stat(&self, context: &Context, descriptor: &str, options: &Inner) -> Result<Stat> {

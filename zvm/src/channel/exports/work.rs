@@ -127,7 +127,7 @@ impl Export {
             self.progress.opened += 1;
             self.counters.begin(Operation::Open);
             let name = descriptor(&self.spec.target, &file.path)?;
-            let supported = registry.info(&name, &self.options)?.supported_flags;
+            let supported = registry.supported_flags(&name, &self.options)?;
             let how = match (self.tree, file.replaces) {
                 (Some(_), Some(number)) => {
                     self.check_unchanged(registry, &name, number).map_err(|error| match error.code() {
