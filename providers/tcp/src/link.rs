@@ -268,6 +268,15 @@ impl Link {
         }
     }
 
+    /// As `send_or_wait`, of the head of a frame whose payload the kernel is about to send from a file: it goes out with the first of
+    /// that, and wakes nobody by itself. Of a link without TLS and memory.
+    ///
+    /// # Errors
+    /// The connection's: it is lost.
+    pub fn send_head(&self, head: &[u8]) -> Result<usize, Errno> {
+        self.send_with(head, &[], SendFlags::MORE)
+    }
+
     fn send_with(&self, first: &[u8], then: &[u8], flags: SendFlags) -> Result<usize, Errno> {
         if let Some(tls) = &self.tls {
             return tls.lock().send(self.connection(), first, then);

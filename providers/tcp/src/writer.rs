@@ -226,7 +226,7 @@ impl Writer {
         while !head.is_empty() || part.left() > 0 {
             let sent = match head.is_empty() {
                 true => part.send(&outgoing.link),
-                false => outgoing.link.send_or_wait(head, &[]).map(|count| {
+                false => outgoing.link.send_head(head).map(|count| {
                     head = &head[count..];
                     if count == 0 { Sent::Nothing } else { Sent::Some }
                 }),
