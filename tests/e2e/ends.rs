@@ -87,11 +87,24 @@ fn a_constructor_that_never_returns_is_ended_by_a_timeout_and_by_a_signal() {
 fn a_session_whose_provider_never_loads_is_reported_and_the_command_ends() {
     let Some(folder) = Folder::needing(&["cc"]) else { return };
     provider(&folder, "evil", &hangs("loading"), "", "");
-    let manifest = |timeout| folder.wordcount("hangs", timeout, "evil:x", "/dev/null");
-    let done = run_timed("zvfs: loading", |seconds| over(&folder, &["run", &manifest(seconds)]));
-    done.failed(4, &["hangs: timeout", "evil:x", "keeps its thread"]);
+    let channels = |timeout| folder.wordcount("hangs", timeout, "evil:x", "/dev/null");
+    ends_unloaded(&folder, channels, &["evil:x"]);
+    // The session's own thread loads that of its program.
+    let file = repository("examples/jobs/wordcount/wordcount.wat").display().to_string();
+    let programs = |timeout| {
+        let manifest = folder.wordcount("hangs", timeout, "/dev/null", "/dev/null");
+        folder.write("hangs", fs::read_to_string(manifest).unwrap().replace(&file, "evil:x"))
+    };
+    ends_unloaded(&folder, programs, &["open the program evil:x: waited for the library libzvfs_evil.so"]);
+}
+
+/// Runs a manifest whose provider never loads.
+#[track_caller]
+fn ends_unloaded(folder: &Folder, manifest: impl Fn(u32) -> String, words: &[&str]) {
+    let done = run_timed("zvfs: loading", |seconds| over(folder, &["run", &manifest(seconds)]));
+    done.failed(4, &[&["hangs: timeout", "keeps its thread"], words].concat());
     // And by a signal, long before its Timeout.
-    let started = Started::until_said(&mut over(&folder, &["run", &manifest(1000)]), "zvfs: loading");
+    let started = Started::until_said(&mut over(folder, &["run", &manifest(1000)]), "zvfs: loading");
     started.signal(Signal::TERM);
     let done = started.end();
     assert_eq!(done.code, 4);

@@ -6,8 +6,8 @@
 //! | `loader`, `secret` | libraries, and files that hold a secret: who could have changed or read them |
 //! | `walls` | what a provider in a process of its own may do |
 //! | `configuration` | what may load, from where, with which settings |
+//! | `work` | what may never return, on a thread that can be left behind |
 //! | `open` | an open file: every call of the host's passes here |
-//! | `work` | what may never return, on a thread of its own |
 //! | `process` | a provider in a process of its own, behind the same traits |
 //! | `registry` | from a descriptor to an open file |
 //! | `polled` | an open file for a host with an event loop, whether it has POLL or not |

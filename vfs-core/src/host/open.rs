@@ -9,6 +9,7 @@ mod promises;
 use crate::context::Context;
 use crate::control::Control;
 use crate::flags::OpenFlags;
+use crate::host::work::On;
 pub use file::OpenFile;
 
 /// How to open a descriptor.
@@ -22,6 +23,8 @@ pub struct OpenOptions {
     pub(crate) leader: Option<Context>,
     /// How many layers stand above it.
     pub(crate) depth: u32,
+    /// Whose thread loads and starts the provider, if that is to be done first.
+    pub(crate) loads_on: On,
 }
 
 impl OpenOptions {
@@ -58,6 +61,14 @@ impl OpenOptions {
     /// number of files: each gets a [`follower`](Control::follower) of it, which is what [`OpenFile::control`] gives.
     pub fn control(mut self, control: &Control) -> OpenOptions {
         self.leader = Some(control.context());
+        self
+    }
+
+    /// Has the calling thread load and start the provider, if this is its first use. A library may never come back from that, whatever
+    /// its control says: for a thread that its host leaves behind then, as it would in a call of the provider. By default a thread that is
+    /// started for it does so, which costs some 100 us more.
+    pub fn load_on_this_thread(mut self) -> OpenOptions {
+        self.loads_on = On::Callers;
         self
     }
 }

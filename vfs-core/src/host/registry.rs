@@ -213,7 +213,8 @@ impl Registry {
             }
             let scheme = descriptor.scheme().to_ascii_lowercase();
             let provider = self.resolve(&scheme).provider;
-            let loaded = self.loaded(&provider, &scheme, Then::Nothing, &opening.context)?;
+            let how = (Then::Nothing, options.loads_on);
+            let loaded = self.loaded(&provider, &scheme, how, &opening.context)?;
             Ok(read(&loaded.info))
         })
     }

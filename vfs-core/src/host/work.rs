@@ -1,5 +1,5 @@
-//! Work that may never return, such as a library's constructors: done once, on a thread of its own, and waited for by each who
-//! needs it under his own control.
+//! Work that may never return, such as a library's constructors: done once, on a thread that can be left behind, and waited for by each
+//! who needs it under his own control. Mostly that thread is the work's own; one whose host would leave it behind does it itself.
 //!
 //! What never returns is left behind. While that is a dlopen, the dynamic linker's lock stays taken: a thread may then wait for it
 //! in its first use of a thread-local value or in a look-up of a symbol, beyond the reach of any control. Nothing here does either
@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,8 +36,7 @@ pub fn is_loading() -> bool {
 
 pub(crate) struct Work<T> {
     result: OnceLock<Result<Arc<T>, Arc<Error>>>,
-    /// Readable when there is a result; gone soon after.
-    done: Mutex<Option<Arc<OwnedFd>>>,
+    done: Mutex<Done>,
     /// Where it is, for the error of who does not wait any longer: "its start has not returned".
     doing: Mutex<&'static str>,
     /// Those who wait for it.
@@ -45,11 +45,35 @@ pub(crate) struct Work<T> {
     control: Option<Control>,
 }
 
+/// Whether there is a result.
+enum Done {
+    /// Not yet: what will be readable then, once somebody waits for it.
+    No(Option<Arc<OwnedFd>>),
+    Yes,
+}
+
+/// Whose thread does the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum On {
+    /// One of its own.
+    #[default]
+    Own,
+    /// The caller's: whoever waits for him leaves him behind with it.
+    Callers,
+}
+
 /// What a thread does after its work.
 pub(crate) type Next = Box<dyn FnOnce()>;
 
 /// One of the threads at work, until it is dropped.
 struct AtWork;
+
+impl AtWork {
+    fn begin() -> AtWork {
+        AT_WORK.fetch_add(1, Ordering::SeqCst);
+        AtWork
+    }
+}
 
 impl Drop for AtWork {
     fn drop(&mut self) {
@@ -59,62 +83,63 @@ impl Drop for AtWork {
 
 impl<T: Send + Sync + 'static> Work<T> {
     /// Work that is to be begun, and that goes on though nobody waits for it: a library's code cannot be ended.
-    pub(crate) fn new(doing: &'static str) -> Result<Arc<Work<T>>> {
+    pub(crate) fn new(doing: &'static str) -> Arc<Work<T>> {
         Work::with(doing, None)
     }
 
     /// Work that is to be begun, and that ends when nobody waits for it: its context is cancelled then.
-    pub(crate) fn leavable(doing: &'static str) -> Result<Arc<Work<T>>> {
+    pub(crate) fn leavable(doing: &'static str) -> Arc<Work<T>> {
         Work::with(doing, Some(Control::new()))
     }
 
-    fn with(doing: &'static str, control: Option<Control>) -> Result<Arc<Work<T>>> {
-        let done = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| Error::from(io::Error::from(errno)))?;
-        Ok(Arc::new(Work {
+    fn with(doing: &'static str, control: Option<Control>) -> Arc<Work<T>> {
+        Arc::new(Work {
             result: OnceLock::new(),
-            done: Mutex::new(Some(Arc::new(done))),
+            done: Mutex::new(Done::No(None)),
             doing: Mutex::new(doing),
             waiting: AtomicUsize::new(0),
             control,
-        }))
+        })
     }
 
     /// What needed no work.
     pub(crate) fn of(value: impl Into<Arc<T>>) -> Arc<Work<T>> {
         let result = OnceLock::from(Ok(value.into()));
-        let (done, doing) = (Mutex::new(None), Mutex::new(""));
+        let (done, doing) = (Mutex::new(Done::Yes), Mutex::new(""));
         Arc::new(Work { result, done, doing, waiting: AtomicUsize::new(0), control: None })
     }
 
     /// Does it on a thread of its own.
     pub(crate) fn begin(self: &Arc<Self>, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) {
-        self.begin_then(work, |_| None);
+        self.begin_then(On::Own, work, |_| None);
     }
 
-    /// The same, and with the result on that thread too what comes next, if it went well and somebody waits for it: a thread costs more
-    /// than most of what is done on one. `then` is called before anybody hears of the result, and says what that is.
+    /// Does it on this thread or another, and with the result there too what comes next, if it went well and somebody waits for it: a
+    /// thread costs more than most of what is done on one. `then` is called before anybody hears of the result, and says what that is.
     pub(crate) fn begin_then(
         self: &Arc<Self>,
+        on: On,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
         then: impl FnOnce(&Arc<T>) -> Option<Next> + Send + 'static,
     ) {
         let theirs = self.clone();
-        AT_WORK.fetch_add(1, Ordering::SeqCst);
-        let at_work = AtWork;
-        let thread = thread::Builder::new().name("zvfs-load".into()).stack_size(STACK);
-        let spawned = thread.spawn(move || {
+        let at_work = AtWork::begin();
+        let all = move || {
             let _at_work = at_work;
             let result = theirs.done_by(work).map(Arc::new);
             // Who no longer waits wants nothing begun.
-            let is_awaited = theirs.waiting.load(Ordering::SeqCst) > 0;
+            let is_awaited = on == On::Callers || theirs.waiting.load(Ordering::SeqCst) > 0;
             let next = result.as_ref().ok().filter(|_| is_awaited).and_then(then);
             theirs.finish(result);
             if let Some(next) = next {
                 next();
             }
-        });
-        if let Err(error) = spawned {
+        };
+        if on == On::Callers {
+            return all();
+        }
+        let thread = thread::Builder::new().name("zvfs-load".into()).stack_size(STACK);
+        if let Err(error) = thread.spawn(all) {
             let text =
                 "start a thread to load a provider on: raise the limit of processes (ulimit -u) or of memory";
             self.clone().finish(Err(Error::new(Code::ENOMEM, text).with_source(error)));
@@ -123,6 +148,7 @@ impl<T: Send + Sync + 'static> Work<T> {
 
     /// Does it on this thread.
     pub(crate) fn run(self: Arc<Self>, work: impl FnOnce(&Self) -> Result<T>) {
+        let _at_work = AtWork::begin();
         let result = self.done_by(work).map(Arc::new);
         self.finish(result);
     }
@@ -167,8 +193,7 @@ impl<T: Send + Sync + 'static> Work<T> {
     /// # Errors
     /// Its own; ECANCELED, ETIMEDOUT: the control ended first, and the work goes on.
     pub(crate) fn wait(&self, context: &Context, object: impl fmt::Display) -> Result<Arc<T>> {
-        let done = self.done.lock().clone();
-        if let Some(done) = done {
+        if let Some(done) = self.done()? {
             let _waits = context.waits_for(object);
             let _waiter = Waiter::new(self);
             context.wait(Some(done.as_fd()), Events::READ, None).map_err(|error| self.left(error))?;
@@ -186,6 +211,18 @@ impl<T: Send + Sync + 'static> Work<T> {
         }
     }
 
+    /// What is readable once there is a result; `None`: there is one.
+    fn done(&self) -> Result<Option<Arc<OwnedFd>>> {
+        let mut done = self.done.lock();
+        let Done::No(waited) = &mut *done else { return Ok(None) };
+        if let Some(waited) = waited {
+            return Ok(Some(waited.clone()));
+        }
+        let made = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| Error::from(io::Error::from(errno)))?;
+        Ok(Some(waited.insert(Arc::new(made)).clone()))
+    }
+
     /// The error of who does not wait any longer.
     fn left(&self, error: Error) -> Error {
         match error.code() {
@@ -197,9 +234,9 @@ impl<T: Send + Sync + 'static> Work<T> {
     /// Gives the result, and lets go of it before anybody hears: an instance stops with the last who holds it.
     fn finish(self: Arc<Self>, result: Result<Arc<T>>) {
         let _ = self.result.set(result.map_err(Arc::new));
-        let done = self.done.lock().take();
+        let done = mem::replace(&mut *self.done.lock(), Done::Yes);
         drop(self);
-        if let Some(done) = done {
+        if let Done::No(Some(done)) = done {
             let _ = rustix::io::write(&*done, &1u64.to_ne_bytes());
         }
     }

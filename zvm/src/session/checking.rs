@@ -39,7 +39,7 @@ impl Session {
         let least = match program.bytes() {
             Some(given) => compiler.check(given, manifest.entry())?,
             None if is_local(&manifest.program) => {
-                let bytes = read_program(&self.template, &control, &|_| {})?;
+                let bytes = read_program(&self.template, OpenOptions::default().control(&control), &|_| {})?;
                 compiler.check(&bytes, manifest.entry())?
             }
             None => {

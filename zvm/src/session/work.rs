@@ -207,7 +207,9 @@ impl Work {
             Some(given) => given,
             None => {
                 let doing = |what| self.watch.doing(what);
-                read = read_program(template, self.control(), &doing)
+                // The session's thread is left behind with a provider that does not return: so it loads the program's, too.
+                let open = OpenOptions::default().control(self.control()).load_on_this_thread();
+                read = read_program(template, open, &doing)
                     .map_err(|failure| self.not_opened(failure, parts))?;
                 &read
             }
@@ -241,18 +243,17 @@ impl Work {
     }
 }
 
-/// Opens and reads the program that a manifest names. Says to `doing` what it does next.
+/// Opens and reads the program that a manifest names; `open` says what ends that. Says to `doing` what it does next.
 pub(super) fn read_program(
     template: &Template,
-    control: &Control,
+    open: OpenOptions,
     doing: &dyn Fn(String),
 ) -> Result<Vec<u8>, Failure> {
     let Template { manifest, registry, options: run, .. } = template;
     let shown =
         Descriptor::parse(&manifest.program).map_or_else(|_| String::new(), |shown| shown.to_string());
     doing(format!("open the program {shown}"));
-    let options = OpenOptions::new(OpenFlags::READ | OpenFlags::SEQUENTIAL).control(control);
-    let options = run.offered(options, manifest);
+    let options = run.offered(open.with_flags(OpenFlags::READ | OpenFlags::SEQUENTIAL), manifest);
     let mut file = registry.open(&manifest.program, &options).map_err(|error| no_program(&error))?;
     doing(format!("read the program {}", file.shown()));
     let (mut bytes, mut length) = (vec![0; CHUNK], 0);

@@ -89,7 +89,7 @@ impl ProcessInstance {
         if !dead && !slot.now.failed() {
             return Ok(slot.now.clone());
         }
-        let work = Work::leavable("its process has not started")?;
+        let work = Work::leavable("its process has not started");
         let pause = slot.pauses.take();
         let dead = mem::replace(&mut slot.now, work.clone());
         drop(slot);

@@ -11,7 +11,7 @@ use crate::host::registry::Registry;
 use crate::host::registry::layers::LayerHost;
 use crate::host::registry::lookup::Target;
 use crate::host::walls::Walls;
-use crate::host::work::{Next, Work};
+use crate::host::work::{Next, On, Work};
 use crate::provider::{Host, Info, Instance, Level, Provider};
 use crate::settings::Settings;
 use std::collections::HashMap;
@@ -51,15 +51,15 @@ pub(super) enum Then {
 
 impl Registry {
     /// Where a scheme leads, loaded and started if this is the first use.
-    pub(super) fn resolved(&self, written: &str, context: &Context) -> Result<Arc<Resolved>> {
+    pub(super) fn resolved(&self, written: &str, on: On, context: &Context) -> Result<Arc<Resolved>> {
         if let Some(resolved) = self.0.resolved.lock().get(written) {
             return Ok(resolved.clone());
         }
         let scheme = written.to_ascii_lowercase();
         let target = self.resolve(&scheme);
-        let loaded = self.loaded(&target.provider, &scheme, Then::Start, context)?;
+        let loaded = self.loaded(&target.provider, &scheme, (Then::Start, on), context)?;
         let seen = target.scheme(&scheme, &loaded.info)?;
-        let started = self.started(&target, &scheme, &loaded, context)?;
+        let started = self.started(&target, &scheme, &loaded, on, context)?;
         let settings = open_settings(&loaded.info.settings, &[], &[]).ok();
         let resolved = Arc::new(Resolved { scheme: seen, started, settings });
         // Of the many ways to write it one is kept, or a stranger could have us keep all.
@@ -88,13 +88,20 @@ impl Registry {
         &self,
         provider: &str,
         scheme: &str,
-        then: Then,
+        how: (Then, On),
         context: &Context,
     ) -> Result<Arc<Loaded>> {
         self.check_process()?;
+        let object = format_args!("the library libzvfs_{provider}.so");
         let known = begun(&self.0.libraries.lock(), provider);
-        let work = known.map_or_else(|| self.begin_load(provider, scheme, then), Ok)?;
-        let loaded = work.wait(context, format_args!("the library libzvfs_{provider}.so"));
+        let work = match known {
+            Some(work) => work,
+            None => {
+                let _waits = (how.1 == On::Callers).then(|| context.waits_for(object));
+                self.begin_load(provider, scheme, how)?
+            }
+        };
+        let loaded = work.wait(context, object);
         if work.failed() {
             let mut libraries = self.0.libraries.lock();
             if libraries.get(provider).is_some_and(|known| Arc::ptr_eq(known, &work)) {
@@ -104,7 +111,7 @@ impl Registry {
         loaded
     }
 
-    fn begin_load(&self, provider: &str, scheme: &str, then: Then) -> Result<Arc<Work<Loaded>>> {
+    fn begin_load(&self, provider: &str, scheme: &str, (then, on): (Then, On)) -> Result<Arc<Work<Loaded>>> {
         // A stranger chooses schemes: what is not there is refused here, and leaves nothing behind.
         let path = self.0.configuration.library_of(provider, scheme)?;
         let mut libraries = self.0.libraries.lock();
@@ -115,7 +122,8 @@ impl Registry {
             Some(walls) => Some((self.0.configuration.process_program(provider)?, walls.clone())),
             None => None,
         };
-        let work = new_work("it has not been read yet", place.is_some())?;
+        let on = place_on(on, place.is_some());
+        let work = new_work("it has not been read yet", place.is_some());
         libraries.insert(provider.to_owned(), work.clone());
         drop(libraries);
         let pinned = self.0.configuration.section(provider).and_then(|section| section.sha256);
@@ -125,7 +133,7 @@ impl Registry {
             Then::Nothing => None,
             Then::Start => Registry(registry.upgrade()?).start_after_load(&scheme, loaded),
         };
-        work.begin_then(move |work| load(&path, &name, pinned, place, &host, work), start);
+        work.begin_then(on, move |work| load(&path, &name, pinned, place, &host, work), start);
         Ok(work)
     }
 
@@ -144,6 +152,7 @@ impl Registry {
         target: &Target,
         scheme: &str,
         loaded: &Arc<Loaded>,
+        on: On,
         context: &Context,
     ) -> Result<Arc<Started>> {
         let key = target.instance(scheme);
@@ -153,15 +162,28 @@ impl Registry {
         }
         let provider = &target.provider;
         let in_start = |error: Error| error.context(format!("start provider `{provider}`"));
-        let work = known.map_or_else(|| self.begin_start(target, key, loaded).map_err(in_start), Ok)?;
-        let started = work.wait(context, format_args!("the start of provider `{provider}`"));
+        let object = format_args!("the start of provider `{provider}`");
+        let work = match known {
+            Some(work) => work,
+            None => {
+                let _waits = (on == On::Callers).then(|| context.waits_for(object));
+                self.begin_start(target, key, loaded, on).map_err(in_start)?
+            }
+        };
+        let started = work.wait(context, object);
         started.map_err(|error| if work.failed() { in_start(error) } else { error })
     }
 
-    fn begin_start(&self, target: &Target, key: String, loaded: &Arc<Loaded>) -> Result<Arc<Work<Started>>> {
+    fn begin_start(
+        &self,
+        target: &Target,
+        key: String,
+        loaded: &Arc<Loaded>,
+        on: On,
+    ) -> Result<Arc<Work<Started>>> {
         let (work, start) = self.new_start(target, key, loaded)?;
         if let Some(start) = start {
-            loaded.begin_start(&work, start);
+            loaded.begin_start(&work, start, on);
         }
         Ok(work)
     }
@@ -180,7 +202,7 @@ impl Registry {
         if let Some(work) = begun(&instances, &key) {
             return Ok((work, None));
         }
-        let work = loaded.start_work()?;
+        let work = loaded.start_work();
         instances.insert(key, work.clone());
         Ok((work, Some(loaded.start(host, settings))))
     }
@@ -201,7 +223,7 @@ impl Loaded {
     }
 
     /// The start of an instance, which is to be begun.
-    pub(super) fn start_work(&self) -> Result<Arc<Work<Started>>> {
+    pub(super) fn start_work(&self) -> Arc<Work<Started>> {
         new_work("its start has not returned", self.in_process)
     }
 
@@ -217,9 +239,9 @@ impl Loaded {
     }
 
     /// Does so: on a thread that can be left behind, but within a call of the provider.
-    pub(super) fn begin_start(&self, work: &Arc<Work<Started>>, start: Start) {
+    pub(super) fn begin_start(&self, work: &Arc<Work<Started>>, start: Start, on: On) {
         // Another thread would wait for the turn that this one has.
-        if self.provider.is_in_its_turn() {
+        if self.provider.is_in_its_turn() || place_on(on, self.in_process) == On::Callers {
             work.clone().run(start);
         } else {
             work.begin(start);
@@ -228,8 +250,13 @@ impl Loaded {
 }
 
 /// What a process does ends with it; what a library does in the host does not.
-fn new_work<T: Send + Sync + 'static>(doing: &'static str, in_process: bool) -> Result<Arc<Work<T>>> {
+fn new_work<T: Send + Sync + 'static>(doing: &'static str, in_process: bool) -> Arc<Work<T>> {
     if in_process { Work::leavable(doing) } else { Work::new(doing) }
+}
+
+/// What a process does ends with whoever waits for it: so he waits, and another thread does it.
+fn place_on(on: On, in_process: bool) -> On {
+    if in_process { On::Own } else { on }
 }
 
 fn load(

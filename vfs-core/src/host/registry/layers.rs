@@ -9,6 +9,7 @@ use crate::file::{Direction, File, Finish, Flush, Interest, Lease, Stat};
 use crate::flags::{Capabilities, OpenFlags, Wanted};
 use crate::host::open::{OpenFile, OpenOptions};
 use crate::host::registry::{Registry, Shared};
+use crate::host::work::On;
 use crate::provider::{Host, HostCalls, Inner, Level, busy_in_start};
 use std::io::SeekFrom;
 use std::ops::ControlFlow;
@@ -139,6 +140,7 @@ fn inner_open(context: &Context, options: &Inner) -> Result<OpenOptions> {
         offered: origin.offered,
         leader: Some(context.clone()),
         depth: origin.depth + 1,
+        loads_on: On::Own,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::host::registry::first_use::{Loaded, Then};
 use crate::host::registry::layers::LayerHost;
 use crate::host::registry::lookup::Target;
 use crate::host::walls::Walls;
+use crate::host::work::On;
 use crate::provider::Info;
 use std::collections::BTreeSet;
 use std::fs;
@@ -88,8 +89,9 @@ impl Registry {
     /// Loads one provider and lists it, as [`providers`](Registry::providers) does.
     pub fn provider(&self, name: &str, control: &Control) -> Listing {
         let control = control.follower();
-        let loaded =
-            control.status().and_then(|()| self.loaded(name, name, Then::Nothing, &control.context()));
+        let loaded = control
+            .status()
+            .and_then(|()| self.loaded(name, name, (Then::Nothing, On::Own), &control.context()));
         let loaded = loaded.map_err(|error| control.explain(error));
         let own = loaded.as_ref().is_ok_and(|loaded| loaded.path.is_none());
         let reason = match self.0.configuration.source() {
@@ -149,10 +151,9 @@ impl Registry {
         let has_instance = target.alias.is_none() || target.has_settings();
         if problems.is_empty() && has_instance && !self.is_started(&target.instance(scheme)) {
             let object = format_args!("the start of provider `{}`", target.provider);
-            let started = loaded.start_work().and_then(|work| {
-                loaded.begin_start(&work, loaded.start(LayerHost::starting(self), settings));
-                work.wait(&control.context(), object)
-            });
+            let work = loaded.start_work();
+            loaded.begin_start(&work, loaded.start(LayerHost::starting(self), settings), On::Own);
+            let started = work.wait(&control.context(), object);
             problems.extend(started.err().map(|error| control.explain(error)));
         }
         problems

@@ -86,7 +86,7 @@ impl Registry {
         self.controlled(descriptor, options, verb, |opening| {
             let Opening { control, context, shown } = opening;
             options.flags.check()?;
-            let resolved = self.resolved(descriptor.scheme(), context)?;
+            let resolved = self.resolved(descriptor.scheme(), options.loads_on, context)?;
             let Resolved { scheme, started, settings } = &*resolved;
             let given = (&options.settings, &options.offered);
             let settings = match settings {
