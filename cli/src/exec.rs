@@ -10,13 +10,13 @@ use crate::exit::{self, Failure, warn};
 use crate::log;
 use crate::options::Options;
 use crate::run::{CacheOptions, shell_code};
-use crate::{process, setup, signals, stdout};
+use crate::signals::First;
+use crate::{process, setup, stdout};
 use clap::Args;
 use guest::Guest;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
-use vfs_core::{Control, Level, Shown};
+use std::os::fd::AsFd as _;
+use vfs_core::{Level, Shown};
 use zvm::{ExitCode, Quota, Report, Session, Stopped};
 
 /// Run a WebAssembly program without a manifest: its standard streams are this command's, its exit code too
@@ -42,21 +42,14 @@ impl Exec {
             return stdout::print(self.guest.manifest_text()?.trim_end());
         }
         process::share_arena();
-        let (control, manifest, registry) =
-            (Control::new(), self.guest.manifest()?, setup::registry(options)?);
+        let (manifest, registry) = (self.guest.manifest()?, setup::registry(options)?);
         self.guest.check_that_outputs_stay(&registry)?;
         let session = Session::new(manifest)
             .registry(registry)
-            .compiler(self.cache.compilers(options)?.of(&self.guest.program()))
-            .control(&control);
-        let signal = Arc::new(AtomicI32::new(0));
-        let asked = signal.clone();
-        signals::listen(move |signal| {
-            asked.store(signal, Ordering::SeqCst);
-            control.cancel();
-        })?;
-        let report = session.start().wait();
-        let ended = self.end(&report, signal.load(Ordering::SeqCst));
+            .compiler(self.cache.compilers(options)?.of(&self.guest.program()));
+        let signal = First::listen()?;
+        let report = session.run_until(Some(signal.as_fd()));
+        let ended = self.end(&report, signal.take());
         match ended {
             // Not by exit, which may wait for what that session's thread holds.
             Err(failure) if report.left_behind => failure.leave(),
@@ -66,7 +59,7 @@ impl Exec {
     }
 
     /// Says what went wrong or is odd. A guest's own failure it has told itself: only its code is passed on.
-    fn end(&self, report: &Report, signal: i32) -> Result<(), Failure> {
+    fn end(&self, report: &Report, signal: Option<i32>) -> Result<(), Failure> {
         let program = self.guest.program();
         let program = Shown(&program);
         for note in &report.notes {
@@ -78,11 +71,11 @@ impl Exec {
             let options: Vec<String> = options.into_iter().collect();
             warn(&format!("{program}: the guest reached a quota: give it more by {}", options.join(" and ")));
         }
-        match (report.exit_code, report.guest_code) {
-            (ExitCode::Ok, Some(0) | None) => Ok(()),
-            (ExitCode::Ok, Some(code)) => Err(Failure::told(shell_code(code))),
-            (ExitCode::Stopped, _) if signal != 0 => Err(Failure::signal(signal, None)),
-            (code, _) => {
+        match (report.exit_code, report.guest_code, signal) {
+            (ExitCode::Ok, Some(0) | None, _) => Ok(()),
+            (ExitCode::Ok, Some(code), _) => Err(Failure::told(shell_code(code))),
+            (ExitCode::Stopped, _, Some(signal)) => Err(Failure::signal(signal, None)),
+            (code, ..) => {
                 let more = match (code, report.stopped) {
                     (ExitCode::Memory, _) => " (give it more by --memory)",
                     (_, Some(Stopped::Timeout)) => " (give it more by --timeout)",

@@ -15,10 +15,12 @@ use crate::options::Options;
 use crate::pipes::Pipes;
 use crate::process;
 use crate::setup;
-use crate::signals;
+use crate::signals::{self, First};
 use clap::{Args, ValueEnum};
 pub use compile::{CacheOptions, CompileChild};
 use report::{Format, Reports};
+use std::iter;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use vfs_core::{Control, Level};
 use zvm::{ExitCode, Manifest, Report, RunOptions, Running, Session};
@@ -74,11 +76,9 @@ impl Run {
             }
             Err(failure)
         })?;
-        signals::listen(move |_| control.cancel())?;
-        let running: Vec<Running> = sessions.into_iter().map(Session::start).collect();
+        let running = start(sessions, control)?;
         let (mut code, mut reported, mut left_behind) = (0, Ok(()), false);
-        for (path, running) in self.manifests.iter().zip(running) {
-            let report = running.wait();
+        for (path, report) in self.manifests.iter().zip(running) {
             tell(path, &report, self.exit_code);
             let ended = self.code(&report);
             // A full disk must not cut the other sessions off.
@@ -170,6 +170,20 @@ impl Run {
             (host, _, _) => host.number(),
         }
     }
+}
+
+/// Starts sessions, which a signal cancels, and gives their reports as they come in this order.
+fn start(mut sessions: Vec<Session>, control: Control) -> Result<Box<dyn Iterator<Item = Report>>, Failure> {
+    // Of one alone this thread can see to all: there is nothing to be told before its end.
+    if sessions.len() == 1
+        && let Some(session) = sessions.pop()
+    {
+        let signal = First::listen()?;
+        return Ok(Box::new(iter::once(session.run_until(Some(signal.as_fd())))));
+    }
+    signals::listen(move |_| control.cancel())?;
+    let running: Vec<Running> = sessions.into_iter().map(Session::start).collect();
+    Ok(Box::new(running.into_iter().map(Running::wait)))
 }
 
 /// A guest's code as a shell can see it. What doesn't fit must not become a success.

@@ -18,14 +18,16 @@ pub use threads::signals_blocked;
 
 use crate::channel::HostFiles;
 use crate::exit::{ExitCode, Failure};
-use crate::guest::Invocation;
+use crate::guest::{Invocation, Reason};
 use crate::report::Report;
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 use threads::spawn;
-use vfs_core::{Code, Control, Error, Result, forks};
+use timer::Timer;
+use vfs_core::{Code, Control, Error, forks};
 use watch::{OnEnd, Watch};
 
 /// The stack of a session's thread: the guest's part, and ample room for the compiler and the providers.
@@ -105,7 +107,16 @@ pub struct Session {
 
 impl Session {
     /// Starts it, on a thread of its own or of its pool; the manifest's Timeout begins.
-    pub fn start(mut self) -> Running {
+    pub fn start(self) -> Running {
+        self.start_by(Ok(Timer::of_process()))
+    }
+
+    /// Starts it, with this timer to see to it, if there is one.
+    fn start_by(mut self, timer: Result<Arc<Timer>, Failure>) -> Running {
+        let (timer, possible) = match timer {
+            Ok(timer) => (timer, Ok(())),
+            Err(failure) => (Timer::of_process(), Err(failure)),
+        };
         let control = self.own.take().or_else(|| Some(self.control.as_ref()?.follower())).unwrap_or_default();
         let manifest = self.template.manifest();
         let warnings = manifest.warnings.iter().map(ToString::to_string).collect();
@@ -114,16 +125,17 @@ impl Session {
         let deadline =
             Instant::now() + control.context().time_left().map_or(timeout, |left| left.min(timeout));
         let (job, on_end) = (self.template.options.job.clone(), mem::take(&mut self.on_end));
-        let watch = Watch::new(control, deadline, job, warnings, on_end);
-        if let Err(error) = claim_process() {
+        let watch = Watch::new(control, timer, deadline, job, warnings, on_end);
+        let claimed = || claim_process().map_err(|error| Failure::new(ExitCode::Io, error.chain()));
+        if let Err(failure) = possible.and_then(|()| claimed()) {
             drop(self);
-            watch.finish(Report::failed(&Failure::new(ExitCode::Io, error.chain()), &[]));
+            watch.finish(Report::failed(&failure, &[]));
             return Running { watch };
         }
         let permit = self.permit.take();
         let pool = permit.as_ref().map(Permit::pool);
         let work = work::Work { session: self, watch: watch.clone() };
-        let spawned = timer::watch(Arc::downgrade(&watch) as _, deadline).and_then(|timed| {
+        let spawned = watch.timer.watch(Arc::downgrade(&watch) as _, deadline).and_then(|timed| {
             let follows = watch.follow();
             let run = move || {
                 timed.wait_for_thread();
@@ -150,6 +162,28 @@ impl Session {
     pub fn run(self) -> Report {
         self.start().wait()
     }
+
+    /// The same, for a host that waits for nothing else meanwhile but a reason to end it: `cancel` is a descriptor, and once it is
+    /// readable the session ends as by its control. The calling thread sees to it that the session ends in time, which saves a short one
+    /// the start of a thread for that, and its host that of one that hears of signals, say.
+    ///
+    /// # Blocking
+    /// As [`Running::wait`].
+    pub fn run_until(mut self, cancel: Option<BorrowedFd<'_>>) -> Report {
+        let timer = Timer::of_caller().map_err(|error| {
+            Failure::new(
+                ExitCode::TooManyChannels,
+                format!("make a descriptor to wait for the session: {error}"),
+            )
+        });
+        if let Ok(timer) = &timer {
+            let timer = timer.clone();
+            self.on_end = mem::take(&mut self.on_end).and_then(move || timer.wake());
+        }
+        let Running { watch } = self.start_by(timer);
+        watch.timer.run_until(|| watch.is_reported(), cancel, || watch.end(Reason::Cancelled));
+        watch.wait()
+    }
 }
 
 /// Claims this process for sessions, as each start does. The engine's threads and locks do not survive a fork, so sessions run in
@@ -157,7 +191,7 @@ impl Session {
 ///
 /// # Errors
 /// EPERM: a process that this one was forked off ran sessions before.
-pub fn claim_process() -> Result<()> {
+pub fn claim_process() -> vfs_core::Result<()> {
     /// The forks of the first process that ran one, and 1; 0: none did.
     static CLAIMED: AtomicU32 = AtomicU32::new(0);
     let own = forks().wrapping_add(1);

@@ -1,9 +1,10 @@
 //! A template's program, read and compiled, or found compiled, ahead of any session.
 
 use super::threads::spawn;
+use super::timer::Timer;
 use super::watch::{OnEnd, Watch};
 use super::work::Work;
-use super::{STACK, Template, claim_process, timer};
+use super::{STACK, Template, claim_process};
 use crate::exit::{ExitCode, Failure, Stopped, panic_text};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -49,8 +50,10 @@ impl Template {
     ) -> Result<T, Failure> {
         claim_process().map_err(|error| Failure::new(ExitCode::Io, error.chain()))?;
         let deadline = Instant::now() + PREPARE_MAX;
-        let watch = Watch::new(control.follower(), deadline, None, Vec::new(), OnEnd::default());
-        let timed = timer::watch(Arc::downgrade(&watch) as _, deadline).map_err(|error| no_thread(&error))?;
+        let timer = Timer::of_process();
+        let watch = Watch::new(control.follower(), timer, deadline, None, Vec::new(), OnEnd::default());
+        let timed =
+            watch.timer.watch(Arc::downgrade(&watch) as _, deadline).map_err(|error| no_thread(&error))?;
         let follows = watch.follow();
         let work = Work { session: self.session(), watch };
         let (sender, result) = channel();

@@ -1,7 +1,7 @@
 //! Sees to it that a session is reported in time, whatever holds its thread: the timer looks after one that is stopped.
 
 use super::threads::spawn;
-use super::timer::{self, TICK, Timed};
+use super::timer::{TICK, Timed, Timer};
 use crate::channel::Meter;
 use crate::exit::{ExitCode, Failure};
 use crate::guest::{Reason, Stop};
@@ -37,6 +37,8 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) stop: Stop,
+    /// What sees to it.
+    pub(super) timer: Arc<Timer>,
     started: Instant,
     /// When the session must be over.
     pub(super) deadline: Instant,
@@ -81,6 +83,14 @@ impl OnEnd {
     pub(super) fn new(call: impl FnOnce(Arc<Report>) + Send + 'static) -> OnEnd {
         OnEnd(Some(Box::new(call)))
     }
+
+    /// The same, and another function after it.
+    pub(super) fn and_then(self, next: impl FnOnce() + Send + 'static) -> OnEnd {
+        OnEnd::new(move |report| {
+            self.0.into_iter().for_each(|call| call(report.clone()));
+            next();
+        })
+    }
 }
 
 impl fmt::Debug for OnEnd {
@@ -93,6 +103,7 @@ impl Watch {
     /// Of a session that begins now, whose files follow `control`.
     pub(super) fn new(
         control: Control,
+        timer: Arc<Timer>,
         deadline: Instant,
         job: Option<String>,
         warnings: Vec<String>,
@@ -100,7 +111,7 @@ impl Watch {
     ) -> Arc<Watch> {
         let progress = Mutex::new(Progress { on_end, ..Progress::default() });
         let (stop, started, changed) = (Stop::new(control), Instant::now(), Condvar::new());
-        Arc::new(Watch { stop, started, deadline, job, warnings, progress, changed })
+        Arc::new(Watch { stop, timer, started, deadline, job, warnings, progress, changed })
     }
 
     /// Stops the session once its control is cancelled, and before a file hears of that: a provider's cancel function may be
@@ -138,7 +149,7 @@ impl Watch {
             progress.guarded = true;
         }
         // The thread for it runs: without one the session would not have been started.
-        let _ = timer::guard(self.clone());
+        let _ = self.timer.guard(self.clone());
     }
 
     /// Why the session must end, if it must. Looks at the clock too: a COMMIT ends by its own deadline, a moment before the
@@ -237,6 +248,22 @@ impl Watch {
         }
     }
 
+    /// Whether there is the report.
+    pub(super) fn is_reported(&self) -> bool {
+        self.lock().report.is_some()
+    }
+
+    /// Ends the session for a reason of its host's, who must not be held up by a provider's cancel function.
+    pub(super) fn end(self: &Arc<Self>, reason: Reason) {
+        if !self.stop(reason) {
+            return;
+        }
+        let control = self.stop.control().clone();
+        if spawn("zvm-cancel", STACK, move || control.cancel()).is_err() {
+            self.stop.control().cancel();
+        }
+    }
+
     /// Waits for the report.
     pub(super) fn wait(&self) -> Report {
         let mut progress = self.lock();
@@ -251,15 +278,8 @@ impl Watch {
 }
 
 impl Timed for Watch {
-    /// The timer must not be held up by a provider's cancel function.
     fn overdue(self: Arc<Self>) {
-        if !self.stop(Reason::Timeout) {
-            return;
-        }
-        let control = self.stop.control().clone();
-        if spawn("zvm-cancel", STACK, move || control.cancel()).is_err() {
-            self.stop.control().cancel();
-        }
+        self.end(Reason::Timeout);
     }
 
     /// Looks after a session that was stopped, and writes the report of one that does not end.
@@ -360,10 +380,16 @@ impl Progress {
 mod tests {
     use super::*;
 
+    /// One that begins now, and whose time is over.
+    fn watch_of(control: Control) -> Arc<Watch> {
+        let timer = Timer::of_process();
+        Watch::new(control, timer, Instant::now(), None, Vec::new(), OnEnd::default())
+    }
+
     #[test]
     fn a_cancel_ends_files_of_before_and_after_for_good_and_the_first_reason_counts() {
         let host = Control::new();
-        let watch = Watch::new(host.follower(), Instant::now(), None, Vec::new(), OnEnd::default());
+        let watch = watch_of(host.follower());
         let _follows = watch.follow();
         let before = watch.stop.control().follower();
         assert!(!before.is_cancelled() && watch.stop.thrown().is_none());
@@ -384,7 +410,7 @@ mod tests {
             (Step::Compile, "timeout: compile the program", "the compiler, which cannot be stopped"),
             (Step::Run, "timeout: the guest ran", "an instruction of the guest over a large memory range"),
         ] {
-            let watch = Watch::new(Control::new(), Instant::now(), None, Vec::new(), OnEnd::default());
+            let watch = watch_of(Control::new());
             watch.doing("open the program p:x".into());
             watch.at(step);
             watch.clone().overdue();

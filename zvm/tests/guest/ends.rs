@@ -3,7 +3,10 @@
 use crate::job::Job;
 use crate::script;
 use crate::shelf::Book;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
+use std::thread;
 use std::time::{Duration, Instant};
 use vfs_core::{Code, Finish};
 use zvfs_test_support::eventually;
@@ -305,6 +308,30 @@ fn a_provider_that_ignores_its_cancel_is_left_behind() {
     job.odd.await_closed();
     eventually("the thread has closed its channel", || job.shelf.log("out").contains(&"close".to_owned()));
     assert_eq!(job.shelf.log("out"), ["open", "write", "Discard", "close"]);
+}
+
+/// No thread of the library's sees to it then.
+#[test]
+fn a_host_that_waits_keeps_its_sessions_time_and_hears_of_a_cancel() {
+    let job = Job::new().timeout(1);
+    assert_eq!(end(&job.session(&script::program("")).run_until(None)), (0, "ok", Some(0)));
+    let report = job.session(FOREVER).run_until(None);
+    assert_eq!(report.state, "timeout: in `main_loop`, called by `_start`");
+    let (asked, ask) = UnixStream::pair().unwrap();
+    let job = Job::new().channel("odd:deaf, /dev/stdin, 0, 9, 99, 0, 0");
+    let session = job.session(&script::program("write 1 7\n read 0 1"));
+    let odd = job.odd.clone();
+    let asks = thread::spawn(move || {
+        odd.await_stuck();
+        drop(ask);
+    });
+    let report = session.run_until(Some(asked.as_fd()));
+    asks.join().unwrap();
+    assert_eq!(end(&report), (4, "cancelled", None));
+    assert!(report.left_behind);
+    job.odd.release();
+    // It was asked before.
+    assert_eq!(end(&Job::new().session(FOREVER).run_until(Some(asked.as_fd()))), (4, "cancelled", None));
 }
 
 /// Found: `zvfs run` could end before its providers had stopped, which deliver then what was ended.
