@@ -1,9 +1,13 @@
 //! How the command is linked.
 
+mod unwinder;
+
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=unwinder.rs");
+    unwinder::link();
     // Of its 23,000 addresses to relocate at each start nearly all are relative. Packed, they are 10 KB instead of half a megabyte to
     // page in and go through. The C library reads that form since 2.36, and refuses the program before: so it is used where the C
     // library that is here, and that the program will say it needs, has it.
