@@ -12,7 +12,7 @@
 //! | `file`, `entry`, `provider` | the three traits, and a provider's handle on its host |
 //! | `control` (feature of its own) | the other end of a context: cancel and deadline |
 //! | `sigpipe` (feature of its own) | writing to a pipe without SIGPIPE |
-//! | `shared_memory`, `spin` (feature of their own) | memory that two processes share, asking before sleeping |
+//! | `shared_memory`, `spin`, `peer` (feature of their own) | memory that two processes share, asking before sleeping, whose process the other one is |
 //! | `abi` | the C structs, field by field as in `include/zvfs_provider.h` |
 //! | `boundary` | what every function that C can call has in common |
 //! | `bridge` | traits to C, for a provider |
@@ -36,6 +36,8 @@ mod forks;
 mod host;
 #[cfg(feature = "control")]
 mod lock;
+#[cfg(feature = "shared-memory")]
+mod peer;
 mod printable;
 mod provider;
 mod settings;
@@ -80,6 +82,7 @@ pub use {
 #[cfg(feature = "shared-memory")]
 #[doc(hidden)]
 pub use {
+    peer::peer_user,
     shared_memory::{Memory, Writer},
     spin::Spin,
 };

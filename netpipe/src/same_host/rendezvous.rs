@@ -6,13 +6,13 @@ use crate::values::Role;
 use rustix::io::{Errno, IoSlice, IoSliceMut, retry_on_intr};
 use rustix::net::{
     self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use rustix::process::geteuid;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use vfs_core::Memory;
+use vfs_core::{Memory, peer_user};
 
 /// Nobody comes but one, and whoever errs.
 const BACKLOG: i32 = 4;
@@ -78,28 +78,31 @@ impl Place {
         Ok(venue)
     }
 
-    /// The reader's: goes there.
+    /// The reader's: goes there. Who waits there is this user's, or is not shown anything: the writer then goes on over the connection.
     ///
     /// # Errors
-    /// Nobody waits there.
+    /// Nobody waits there. ACCESS: somebody else's.
     pub fn connect(&self, meeting: &Meeting) -> Result<OwnedFd, Errno> {
         let socket = socket()?;
         net::connect(&socket, &self.address(meeting)?.0)?;
-        Ok(socket)
+        if is_of_this_user(&socket) { Ok(socket) } else { Err(Errno::ACCESS) }
     }
 }
 
 impl Venue {
-    /// Takes whoever has come. `None`: nobody.
+    /// Takes whoever has come and is this user's; others are sent away. `None`: nobody.
     ///
     /// # Errors
     /// The system's.
     pub fn accept(&self) -> Result<Option<OwnedFd>, Errno> {
-        match retry_on_intr(|| net::accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC))
-        {
-            Ok(socket) => Ok(Some(socket)),
-            Err(Errno::AGAIN) => Ok(None),
-            Err(errno) => Err(errno),
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        loop {
+            match retry_on_intr(|| net::accept_with(&self.listener, flags)) {
+                Ok(socket) if is_of_this_user(&socket) => return Ok(Some(socket)),
+                Ok(_) => {}
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(errno) => return Err(errno),
+            }
         }
     }
 }
@@ -164,15 +167,11 @@ impl Meeting {
         if sent == self.proof().len() { Ok(()) } else { Err(Errno::PROTO) }
     }
 
-    /// Takes what the other end sent, if it is who it is to be and this user's. `None`: nothing yet.
+    /// Takes what the other end sent, if it is who it is to be. `None`: nothing yet.
     ///
     /// # Errors
     /// ACCESS: it is not. PROTO: it sent something else. The socket's.
     pub fn receive(&self, socket: impl AsFd) -> Result<Option<OwnedFd>, Errno> {
-        // Whoever stands between the two is another user's, or could look into this process anyhow.
-        if sockopt::socket_peercred(socket.as_fd())?.uid != geteuid() {
-            return Err(Errno::ACCESS);
-        }
         let mut bytes = [0; 64];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -197,6 +196,11 @@ impl Meeting {
         let file = files.pop().filter(|_| files.is_empty() && !cut).ok_or(Errno::PROTO)?;
         if self.is_theirs(&bytes[..count]) { Ok(Some(file)) } else { Err(Errno::ACCESS) }
     }
+}
+
+/// Whether the other end is. Whoever stands between the two is another user's, or could look into this process anyhow.
+fn is_of_this_user(socket: &OwnedFd) -> bool {
+    peer_user(socket).is_ok_and(|user| user == geteuid().as_raw())
 }
 
 fn socket() -> Result<OwnedFd, Errno> {

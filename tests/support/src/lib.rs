@@ -37,4 +37,4 @@ pub use skips::{find, have, skip, summary};
 pub use terminal::terminal;
 pub use turns::read_by_turns;
 pub use wait::{LIMIT, bounded, eventually, in_thread, waits_until, within};
-pub use walled::{ANOTHER_USER, by_another_user, without_proc};
+pub use walled::{ANOTHER_USER, by_another_user, in_a_process_namespace, without_proc};

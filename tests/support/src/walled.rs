@@ -28,6 +28,24 @@ pub fn by_another_user(program: &Path, harmless: &str) -> Option<Command> {
     Some(command())
 }
 
+/// A program that sees no process but its own, in a process namespace: this one sees it, and has no number there. `None`: this process
+/// cannot do that, which was said.
+pub fn in_a_process_namespace(program: &Path) -> Option<Command> {
+    if !have(&["unshare"]) {
+        return None;
+    }
+    let apart = |program: &Path| {
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--kill-child"]).arg(program);
+        command
+    };
+    if !apart(Path::new("true")).status().is_ok_and(|status| status.success()) {
+        skip("this process cannot make a process namespace");
+        return None;
+    }
+    Some(apart(program))
+}
+
 /// A program that finds nothing in /proc. `None`: this process cannot hide that, which was said.
 pub fn without_proc(program: &Path) -> Option<Command> {
     if !have(&["unshare", "mount", "sh"]) {

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::process::Command;
 use std::thread;
 use vfs_core::{Finish, Flush};
-use zvfs_test_support::{by_another_user, have, skip, without_proc};
+use zvfs_test_support::{by_another_user, have, in_a_process_namespace, skip, without_proc};
 
 /// More than goes over a connection otherwise.
 const PAYLOAD: usize = 32 * BESIDE;
@@ -87,6 +87,14 @@ fn ends_of_two_users_do_not_meet() {
 fn ends_without_proc_meet() {
     if let Some(without) = without_proc(&std::env::current_exe().unwrap()) {
         assert!(!met_by(without).passed(PARTS), "they do not meet");
+    }
+}
+
+/// The other end's process has no number in a container's process namespace, and is this user's all the same.
+#[test]
+fn ends_in_two_process_namespaces_meet() {
+    if let Some(apart) = in_a_process_namespace(&std::env::current_exe().unwrap()) {
+        assert!(!met_by(apart).passed(PARTS), "they do not meet");
     }
 }
 
