@@ -2,6 +2,9 @@
 //! operation once, COUNT times, and twice as often, each between calls of [`begin`] and [`end`], and ends. The difference of the last two
 //! is what so many operations cost: what is set up is not in it, and what is done once for many cancels out. Without arguments it names
 //! the paths.
+//!
+//! `zvfs-guard keep PROGRAM CACHE KEY` compiles a program into a cache, for the processor that it finds: valgrind's lacks what a newer one
+//! has, so that what the command's own process compiled would be no use there.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -58,14 +61,25 @@ struct Place<'a> {
 
 fn main() -> Result<(), Failure> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [path, count] = words.as_slice() else {
-        PATHS.iter().for_each(|(path, _)| println!("{path}"));
-        return Ok(());
+    let (path, count) = match words.as_slice() {
+        [path, count] => (path, count),
+        [word, program, cache, key] if word == "keep" => return keep_compiled(program, cache, key),
+        _ => {
+            PATHS.iter().for_each(|(path, _)| println!("{path}"));
+            return Ok(());
+        }
     };
     let (_, run) = PATHS.iter().find(|(name, _)| name == path).ok_or_else(|| format!("no path {path}"))?;
     let folder = tempfile::tempdir()?;
     let registry = Registry::new(Configuration::with_provider_path([provider_folder()]));
     run(&Place { folder: folder.path(), registry }, count.parse()?)
+}
+
+fn keep_compiled(program: &str, cache: &str, key: &str) -> Result<(), Failure> {
+    let compiler = Compiler::new().cache(Cache::open(Path::new(cache), Path::new(key))?);
+    let manifest = Manifest::parse(text("/given", "null:zero").as_bytes())?;
+    let template = Template::new(manifest).compiler(compiler).program(std::fs::read(program)?);
+    Ok(template.prepare(&Control::new())?)
 }
 
 /// Does the operation as often as it takes, for an operation that needs nothing prepared.
