@@ -57,9 +57,11 @@ impl Error {
         self.0.code
     }
 
-    /// A thread that the system does not give: its own words, "try again" or "resource unavailable", help nobody.
+    /// A thread that the system does not give: its own words, "try again" or "resource unavailable", help nobody, and its EAGAIN is ENOMEM
+    /// here, since an open that returns EAGAIN has broken a rule.
     pub fn no_thread(error: &io::Error) -> Error {
-        let code = error.raw_os_error().map_or(Code::EAGAIN, |number| Code::from_raw(number.into()));
+        let code = error.raw_os_error().map(|number| Code::from_raw(number.into()));
+        let code = code.filter(|code| *code != Code::EAGAIN).unwrap_or(Code::ENOMEM);
         Error::new(code, "no thread available: raise the limit of processes (ulimit -u) or of memory")
     }
 

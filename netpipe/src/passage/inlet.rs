@@ -120,7 +120,7 @@ impl Arrival {
 
     fn look(&mut self) -> Result<(), Reason> {
         let Stage::Comes(comes) = std::mem::take(&mut self.stage) else { return Ok(()) };
-        let (way, arriving) = *comes;
+        let (way, mut arriving) = *comes;
         match arriving.look(&way) {
             Ok(None) => self.stage = Stage::Comes(Box::new((way, arriving))),
             Ok(Some(theirs)) => match arriving.join(theirs) {

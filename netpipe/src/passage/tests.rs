@@ -10,8 +10,11 @@ use crate::same_host::{Leaving, Meeting, Place, SameHost, Step, Way, ring};
 use crate::values::{Role, random};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use vfs_core::Memory;
+use zvfs_test_support::alone;
 
 const WINDOW: u32 = 128 << 10;
 
@@ -353,4 +356,33 @@ fn a_writer_that_nobody_reads_any_more_wakes_nobody() {
     drop(socket);
     arrival.hush();
     assert!(!arrival.is_through(), "its socket would be readable for ever");
+}
+
+/// Once the writer has shown its memory it sends no byte any other way: a reader that could not take it then would lose the pipe.
+#[test]
+fn a_reader_that_has_come_has_room_for_what_it_is_shown() {
+    alone(|| {
+        for resource in [Resource::Nofile, Resource::As] {
+            let mut liar = Liar::new().shown();
+            let before = getrlimit(resource);
+            let most = match resource {
+                Resource::Nofile => 64,
+                _ => pages_in_use() * rustix::param::page_size() as u64,
+            };
+            setrlimit(resource, Rlimit { current: Some(most), ..before }).unwrap();
+            let taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).take(64).collect();
+            let more = ring::make(Role::Writer, ring::size(WINDOW)).is_ok();
+            let went = liar.arrival.go_on(0, 0, incoming);
+            setrlimit(resource, before).unwrap();
+            drop(taken);
+            assert!(!more, "{resource:?} is not limited");
+            assert!(went.is_ok() && liar.arrival.is_through(), "{resource:?}: {went:?}");
+        }
+    });
+}
+
+/// Of this process's addresses.
+fn pages_in_use() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').next().unwrap().parse().unwrap()
 }

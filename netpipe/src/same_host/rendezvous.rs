@@ -198,6 +198,17 @@ impl Meeting {
     }
 }
 
+/// Whether the other end has sent something, or is gone. What it sent is still to be received.
+///
+/// # Errors
+/// The socket's.
+pub fn is_shown(socket: &OwnedFd) -> Result<bool, Errno> {
+    match retry_on_intr(|| net::recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)) {
+        Err(Errno::AGAIN) => Ok(false),
+        received => received.map(|_| true),
+    }
+}
+
 /// Whether the other end is. Whoever stands between the two is another user's, or could look into this process anyhow.
 fn is_of_this_user(socket: &OwnedFd) -> bool {
     peer_user(socket).is_ok_and(|user| user == geteuid().as_raw())

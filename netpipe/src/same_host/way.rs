@@ -1,10 +1,13 @@
 //! The way of two ends to where they meet on one host: once their pipe has carried so much that it pays, and while it goes on.
 
 use super::meeting::{Meeting, Step};
-use super::rendezvous::{Offer, Place, Ring, Venue};
+use super::rendezvous::{self, Offer, Place, Ring, Venue};
+use super::ring;
+use crate::values::Role;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use vfs_core::Memory;
 
 /// A frame counts as at least so many bytes: what it costs beside what is in it.
 const FRAME_LEAST: u64 = 16 << 10;
@@ -192,6 +195,8 @@ impl Guest<'_> {
 pub struct Arriving {
     socket: OwnedFd,
     offer: Offer,
+    /// As much memory as the writer's will take, and a descriptor: once the writer has shown its own, it is too late to lack either.
+    kept: Option<(Memory, OwnedFd)>,
 }
 
 impl Arriving {
@@ -199,8 +204,9 @@ impl Arriving {
     pub fn new(way: &Way) -> Option<Arriving> {
         let socket = way.at.place.connect(&way.meeting).and_then(if_spare).ok()?;
         let offer = Offer::new(&way.meeting).ok()?;
+        let kept = ring::make(Role::Writer, ring::size(way.meeting.window)).ok()?;
         way.meeting.send(&socket, offer.file()).ok()?;
-        Some(Arriving { socket, offer })
+        Some(Arriving { socket, offer, kept: Some(kept) })
     }
 
     /// The socket where the writer shows what it brings.
@@ -212,7 +218,11 @@ impl Arriving {
     ///
     /// # Errors
     /// It is gone, or what it shows is none of this meeting.
-    pub fn look(&self, way: &Way) -> Result<Option<OwnedFd>, Errno> {
+    pub fn look(&mut self, way: &Way) -> Result<Option<OwnedFd>, Errno> {
+        if !rendezvous::is_shown(&self.socket)? {
+            return Ok(None);
+        }
+        self.kept = None;
         way.meeting.receive(&self.socket)
     }
 

@@ -121,7 +121,7 @@ impl Inflow {
             Step::Waits => *self.arriving.get_mut() = self.upstream.way.as_ref().and_then(Arriving::new),
             Step::Leaves => {
                 let arriving = self.arriving.get_mut().take().filter(|_| self.at == self.end);
-                let (way, arriving) =
+                let (way, mut arriving) =
                     self.upstream.way.as_ref().zip(arriving).ok_or_else(|| lost(Errno::PROTO))?;
                 // It has shown what it brings before it said so.
                 let Ok(Some(theirs)) = arriving.look(way) else { return Err(lost(Errno::PROTO)) };
