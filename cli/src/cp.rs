@@ -68,7 +68,7 @@ pub struct Cp {
     /// At most this many bytes a second, all files together: 500k, 10m
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit_rate: Option<u64>,
-    /// How many files to copy at a time
+    /// How many files to copy at a time, 1 to 256
     #[arg(short, long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
     /// One JSON object a line for each file: source, target, outcome, bytes, why; then one with a summary
