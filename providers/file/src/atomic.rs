@@ -46,7 +46,7 @@ pub fn open(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags)
     };
     let claim = Claim::of(&target, request)?;
     if replaced.is_some() {
-        hidden::sweep(&target);
+        hidden::sweep_if_likely(&target);
     }
     let access = kernel_flags(flags).difference(OFlags::CREATE | OFlags::EXCL);
     let mode = if replaced.is_some() { Mode::RUSR | Mode::WUSR } else { NEW_FILE };
