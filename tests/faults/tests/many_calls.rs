@@ -1,6 +1,7 @@
 //! Many calls of one provider's process at once.
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::mpsc::channel;
 use std::thread;
@@ -34,34 +35,43 @@ fn as_many_calls_as_may_be_wait_at_once_and_what_is_beyond_is_told() {
                 .and_then(|mut file| file.read(&mut [0]))
                 .map_err(|error| error.code())
         };
-        let (control, first) = (Control::new(), Control::new());
+        let controls: Vec<Control> = (0..MOST + BEYOND).map(|_| Control::new()).collect();
         let (done, ended) = channel();
         thread::scope(|scope| {
-            for at in 0..MOST + BEYOND {
-                let (done, control) = (done.clone(), if at == 0 { &first } else { &control });
-                let read = &read;
-                scope.spawn(move || done.send(read(control)));
-                if at == 0 {
-                    while first.waiting().is_none() {
-                        thread::yield_now();
-                    }
-                }
+            for (at, control) in controls.iter().enumerate() {
+                let (done, read) = (done.clone(), &read);
+                scope.spawn(move || done.send((at, read(control))));
             }
-            let in_progress = |results: &mut dyn Iterator<Item = Result<usize, Code>>| {
+            drop(done);
+            let in_progress = |results: &mut dyn Iterator<Item = (usize, Result<usize, Code>)>| {
                 results
-                    .filter(|result| *result != Err(Code::EMFILE))
-                    .inspect(|result| assert_eq!(*result, Err(Code::ECANCELED)))
+                    .filter(|(_, result)| *result != Err(Code::EMFILE))
+                    .inspect(|(_, result)| assert_eq!(*result, Err(Code::ECANCELED)))
                     .count()
             };
+            let mut left: BTreeSet<usize> = (0..controls.len()).collect();
             for _ in 0..BEYOND {
-                assert_eq!(ended.recv().unwrap(), Err(Code::EMFILE));
+                let (at, result) = ended.recv().unwrap();
+                assert_eq!(result, Err(Code::EMFILE));
+                left.remove(&at);
             }
-            // One alone; the others go on. (A close, which is always made, may be in the way of one more.)
-            first.cancel();
-            while ended.recv().unwrap() == Err(Code::EMFILE) {}
+            // One alone; the others go on. (A close, which is always made, may be in the way of one more, and that may be this one.)
+            let mut one = left.pop_first().unwrap();
+            controls[one].cancel();
+            loop {
+                let (at, result) = ended.recv().unwrap();
+                left.remove(&at);
+                if result != Err(Code::EMFILE) {
+                    assert_eq!((at, result), (one, Err(Code::ECANCELED)));
+                    break;
+                }
+                if at == one {
+                    one = left.pop_first().unwrap();
+                    controls[one].cancel();
+                }
+            }
             assert_eq!(in_progress(&mut ended.try_iter()), 0);
-            control.cancel();
-            drop(done);
+            controls.iter().for_each(Control::cancel);
             assert!(in_progress(&mut ended.iter()) > MOST / 2);
         });
         // There is room again.

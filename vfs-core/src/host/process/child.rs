@@ -78,13 +78,13 @@ struct Connections {
 impl Connections {
     /// Counts one more call: with an idle connection, or else one that is to be made.
     fn lend(&mut self, purpose: Purpose) -> Result<Option<Connection>> {
-        let idle = self.idle.pop();
-        if idle.is_none() && self.are_too_many() && purpose != Purpose::LastCall {
+        // Whether one is idle says nothing: a last call's may have been one too many, and is idle now.
+        if self.calls + self.upcalls >= CONNECTIONS_MOST && purpose != Purpose::LastCall {
             let text = format!("{CONNECTIONS_MOST} calls of the provider are in progress");
             return Err(Error::new(Code::EMFILE, text).retryable());
         }
         self.calls += 1;
-        Ok(idle)
+        Ok(self.idle.pop())
     }
 
     /// Counts one more for upcalls, which is to be made; `false`: there are enough for so many open files.
