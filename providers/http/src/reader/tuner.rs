@@ -4,6 +4,9 @@
 //! fetched beside the answer for a moment. If both together are clearly faster than the answer was alone, several ranges are
 //! read ahead from then on; else the second one is given up, and the next attempt is put off, longer each time. What an attempt may
 //! cost is bounded by what is left to read.
+//!
+//! Servers that limit an answer send it in bursts: what a second is to bring at once, and then nothing for that second. Such an answer is
+//! judged by whole bursts with the pauses before them.
 
 use std::time::Duration;
 
@@ -20,6 +23,8 @@ const TERM: u32 = 10;
 /// After an attempt in vain one answer is read for so many times as long as that took; doubled each time.
 const REST: u32 = 20;
 const REST_MAX: Duration = Duration::from_secs(300);
+/// Several are judged over so many of the pauses that one answer made, so that none of them is taken for the whole.
+const PAUSES: u32 = 4;
 /// An attempt that brings nothing at all is given up after so many moments.
 const PATIENCE: u32 = 4;
 /// Bytes that came at once came in this time.
@@ -77,6 +82,8 @@ pub struct Tuner {
     lately: Came,
     /// How long it has brought nothing.
     silent: Duration,
+    /// The longest that it brought nothing before it went on: a server that limits it may send a second's bytes at once, and then none.
+    pause: Duration,
     phase: Phase,
     /// How long one answer is read before the next attempt.
     rest: Duration,
@@ -89,8 +96,8 @@ enum Phase {
     Alone,
     /// A second range is fetched, of which nothing has come yet for so long.
     Asked(Duration),
-    /// Something of it has come, and this of the answer since.
-    Both(Came),
+    /// Something of it has come, and this of the answer since, which first went on pausing for so long.
+    Both(Came, Duration),
     /// Several are read ahead. They are to be as fast as this, in bytes a second.
     Several { came: Came, least: f64 },
 }
@@ -132,6 +139,7 @@ impl Tuner {
             alone: Came::default(),
             lately: Came::default(),
             silent: Duration::ZERO,
+            pause: Duration::ZERO,
             phase: Phase::Alone,
             rest: Duration::ZERO,
             rested: Duration::ZERO,
@@ -168,7 +176,7 @@ impl Tuner {
         self.lately.add(came);
         self.lately.fade(self.moment);
         self.rested = self.rested.saturating_add(came.time);
-        self.silent = if came.bytes > 0 { Duration::ZERO } else { self.silent.saturating_add(came.waited) };
+        self.note_silence(came);
         if self.rested < self.rest || self.alone.time < self.moment || !self.lately.is_waited_for() {
             return Advice::GoOn;
         }
@@ -195,8 +203,8 @@ impl Tuner {
         if second.has_failed {
             return self.rest_from(Advice::GiveUp);
         }
-        let mut answer = match self.phase {
-            Phase::Both(answer) => answer,
+        let (mut answer, mut paused) = match self.phase {
+            Phase::Both(answer, paused) => (answer, paused),
             Phase::Asked(since) if second.bytes == 0 => {
                 let since = since.saturating_add(came.time);
                 if second.is_over || since >= PATIENCE * self.moment {
@@ -205,22 +213,32 @@ impl Tuner {
                 self.phase = Phase::Asked(since);
                 return Advice::GoOn;
             }
-            _ => Came::default(),
+            _ => Default::default(),
         };
+        let is_pausing = answer.bytes == 0 && (came.bytes == 0 || !paused.is_zero());
+        if is_pausing {
+            paused = paused.saturating_add(came.waited);
+        }
         answer.add(came);
-        if answer.time < self.moment && !second.is_over {
-            self.phase = Phase::Both(answer);
+        self.note_silence(came);
+        // One that pauses is judged a moment after it went on: until then nobody knows what it brings in how long.
+        let went_on = answer.time.saturating_sub(paused) >= self.moment;
+        let never_does = answer.bytes == 0 && answer.time >= MOMENT_MAX;
+        if !went_on && !never_does && !second.is_over {
+            self.phase = Phase::Both(answer, paused);
             return Advice::GoOn;
         }
+        // It would have paused alone, too.
+        let alone = Came { time: self.alone.time.saturating_add(paused), ..self.alone }.rate();
         // One that has no more room has not been fetched all the time.
         let time = if second.is_over { second.time.max(SHORTEST) } else { answer.time };
         let together = answer.rate() + Came { bytes: second.bytes, time, ..came }.rate();
-        if together < GAIN * self.alone.rate() {
+        if together < GAIN * alone {
             return self.rest_from(Advice::GiveUp);
         }
         // Several must not be slower than the answer alone. What came of it at first may have been more than comes of it in the
         // long run, and beside another one it gets a half at least.
-        let least = self.alone.rate().min(2.0 * answer.rate());
+        let least = alone.min(2.0 * answer.rate());
         self.phase = Phase::Several { came: Came::default(), least };
         Advice::Widen
     }
@@ -229,12 +247,22 @@ impl Tuner {
     fn several(&mut self, came: Came) -> Advice {
         let Phase::Several { came: all, least } = &mut self.phase else { return Advice::GoOn };
         all.add(came);
-        if all.time < TERM * self.moment {
+        if all.time < (TERM * self.moment).max(PAUSES * self.pause) {
             return Advice::GoOn;
         }
         let is_slow = all.is_waited_for() && all.rate() < *least;
         *all = Came::default();
         if is_slow { self.rest_from(Advice::Narrow) } else { Advice::GoOn }
+    }
+
+    /// Notes whether the answer is silent, and for how long it was.
+    fn note_silence(&mut self, came: Came) {
+        if came.bytes == 0 {
+            self.silent = self.silent.saturating_add(came.waited);
+        } else {
+            self.pause = self.pause.max(self.silent.saturating_add(came.waited)).min(MOMENT_MAX);
+            self.silent = Duration::ZERO;
+        }
     }
 
     /// Reads one answer again, for longer than before.
@@ -345,6 +373,43 @@ mod tests {
         // What the answer brought at first is not what the others are held against.
         let after: Vec<Advice> = (0..200).map(|_| tuner.several(tick(64))).collect();
         assert!(after.iter().all(|advice| *advice == Advice::GoOn));
+    }
+
+    /// As nginx sends 4 MiB a second: 2 MiB at once each half second. Compared in a moment without a burst, or in one with two, a second range
+    /// seemed to bring nothing.
+    #[test]
+    fn what_comes_in_bursts_is_judged_by_whole_ones() {
+        for (burst, second, advice) in [(2, 2, Advice::Widen), (1, 1, Advice::GiveUp)] {
+            let mut tuner = Tuner::new(ms(1));
+            let at_once = |mib| Came { bytes: mib * MIB, time: ms(2), waited: ms(1) };
+            assert_eq!(tuner.alone(at_once(2), 46 * MIB), Advice::GoOn);
+            assert_eq!(tuner.alone(silence(), 46 * MIB), Advice::GoOn);
+            assert_eq!(tuner.alone(silence(), 46 * MIB), Advice::Try(0));
+            // The line's, if both share it: each has a half of what one had.
+            let beside = |time| came_beside(second * MIB, time);
+            assert!((1..=7).all(|at| tuner.beside(silence(), beside(50 * at)) == Advice::GoOn));
+            assert_eq!(tuner.beside(at_once(burst), beside(352)), Advice::GoOn);
+            assert_eq!(tuner.beside(silence(), beside(402)), Advice::GoOn);
+            assert_eq!(tuner.beside(silence(), beside(452)), advice, "{burst} MiB");
+        }
+    }
+
+    #[test]
+    fn several_that_come_in_bursts_are_not_judged_between_them() {
+        let mut tuner = Tuner::new(ms(1));
+        let burst = Came { bytes: MIB, time: ms(2), waited: ms(1) };
+        assert_eq!(tuner.alone(burst, FAR), Advice::GoOn);
+        assert_eq!(tuner.alone(silence(), FAR), Advice::GoOn);
+        assert_eq!(tuner.alone(silence(), FAR), Advice::Try(0));
+        let full = Beside { is_over: true, ..came_beside(MIB, 2) };
+        assert!((0..17).all(|_| tuner.beside(silence(), came_beside(MIB, 2)) == Advice::GoOn));
+        assert_eq!(tuner.beside(burst, full), Advice::Widen);
+        // A second without a byte, and then as much as each has for it.
+        let all = Came { bytes: 4 * MIB, ..burst };
+        for _ in 0..10 {
+            assert!((0..20).all(|_| tuner.several(silence()) == Advice::GoOn));
+            assert_eq!(tuner.several(all), Advice::GoOn);
+        }
     }
 
     /// Else the burst would promise that the rest is there in no time.
