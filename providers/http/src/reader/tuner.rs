@@ -224,8 +224,8 @@ impl Tuner {
         // One that pauses is judged a moment after it went on: until then nobody knows what it brings in how long.
         let went_on = answer.time.saturating_sub(paused) >= self.moment;
         let never_does = answer.bytes == 0 && answer.time >= MOMENT_MAX;
+        self.phase = Phase::Both(answer, paused);
         if !went_on && !never_does && !second.is_over {
-            self.phase = Phase::Both(answer, paused);
             return Advice::GoOn;
         }
         // It would have paused alone, too.
@@ -267,7 +267,11 @@ impl Tuner {
 
     /// Reads one answer again, for longer than before.
     fn rest_from(&mut self, advice: Advice) -> Advice {
-        self.rest = (self.rest * 2).max(REST * self.moment).min(REST_MAX);
+        let tried = match self.phase {
+            Phase::Asked(time) | Phase::Both(Came { time, .. }, _) => time,
+            _ => Duration::ZERO,
+        };
+        self.rest = (self.rest * 2).max(REST * self.moment.max(tried)).min(REST_MAX);
         self.rested = Duration::ZERO;
         self.phase = Phase::Alone;
         (self.alone, self.lately, self.silent) = (Came::default(), Came::default(), Duration::ZERO);
@@ -391,6 +395,9 @@ mod tests {
             assert_eq!(tuner.beside(at_once(burst), beside(352)), Advice::GoOn);
             assert_eq!(tuner.beside(silence(), beside(402)), Advice::GoOn);
             assert_eq!(tuner.beside(silence(), beside(452)), advice, "{burst} MiB");
+            // What was tried for long is tried again after twenty times as long.
+            let rest = (Duration::ZERO, 20 * (7 * ms(50) + ms(2) + 2 * ms(50)));
+            assert_eq!(tuner.rest, if advice == Advice::Widen { rest.0 } else { rest.1 });
         }
     }
 
