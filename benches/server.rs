@@ -1,6 +1,8 @@
 //! What a server saves by what it can ask for: threads that are kept, and memory that is used again. Sessions of one template, one after
-//! the other and some at a time, by the clock and in CPU time, against sessions of which nothing is kept; and so for sessions whose program
-//! each takes from the cache on disk.
+//! the other and some at a time, by the clock and in CPU time, against sessions of which nothing is kept; and so for sessions without a
+//! template, whose program an earlier one has left in memory, or each takes from the cache on disk.
+//!
+//! All rows, or those with a word in their names: `cargo bench -p zvm --bench server -- "on disk"`.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
@@ -40,6 +42,8 @@ const PROGRAM: &str = r#"(module
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 fn main() -> Result<(), Failure> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
     for (pages, sessions) in GUESTS {
         let program = program(pages);
         let pool = SessionPool::new(AT_A_TIME);
@@ -54,14 +58,16 @@ fn main() -> Result<(), Failure> {
         let folder = tempfile::tempdir()?;
         let cache = Cache::open(&folder.path().join("cache"), &folder.path().join("key"))?;
         let manifest = Arc::new(Manifest::parse(MANIFEST.as_bytes())?);
-        let cached = || {
-            let compiler = Compiler::new().cache(cache.clone());
-            Session::new(manifest.clone()).program(program.as_str()).compiler(compiler)
-        };
-        let kept: [Kept<'_>; 5] = [
+        let of = |compiler| Session::new(manifest.clone()).program(program.as_str()).compiler(compiler);
+        let cached = || of(Compiler::new().cache(cache.clone()));
+        let compiler = Compiler::new();
+        let earlier = || of(compiler.clone());
+        let kept: [Kept<'_>; 7] = [
             ("threads", Some(&pool), &|| bare.session()),
             ("memory", None, &|| pooled.session()),
             ("threads and memory", Some(&pool), &|| pooled.session()),
+            ("the program, of an earlier session", None, &earlier),
+            ("threads, and the program of an earlier session", Some(&pool), &earlier),
             ("the program, in the cache on disk", None, &cached),
             ("threads, and the program in the cache on disk", Some(&pool), &cached),
         ];
@@ -69,7 +75,7 @@ fn main() -> Result<(), Failure> {
             let title = format!("sessions of a guest of {} KiB, {how}, each", pages * 64);
             heading(&title, "keeping", "keeping nothing");
             let run = |session: &dyn Fn() -> Session, pool| round(session, pool, sessions, at_a_time);
-            for (name, pool, session) in kept {
+            for (name, pool, session) in kept.into_iter().filter(|(name, ..)| wanted(name)) {
                 let ours = || run(session, pool);
                 pair_of_processes(name, sessions.into(), ROUNDS, ours, || run(&|| bare.session(), None));
             }
