@@ -21,6 +21,9 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_MAGIC
 /// which no stranger's rename disturbs, takes over.
 const TRIES: u32 = 16;
 
+/// The same, and no link is followed at all.
+const LINKLESS: ResolveFlags = BENEATH.union(ResolveFlags::NO_SYMLINKS);
+
 /// The folders that paths must lie below.
 #[derive(Debug)]
 pub struct Roots(Vec<Root>);
@@ -32,6 +35,8 @@ struct Root {
     names: Vec<PathBuf>,
     fd: OwnedFd,
     lookup: Lookup,
+    /// Symbolic links are followed, as long as they don't lead out.
+    follows_links: bool,
 }
 
 /// How a path is kept below a root.
@@ -56,10 +61,20 @@ impl Roots {
         if paths.is_empty() || paths.contains(&whole) {
             return Roots::with(&[whole], |_| Lookup::Unconfined);
         }
-        Roots::with(&paths, |fd| {
-            let probe = openat2(fd, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BENEATH);
-            if probe.is_ok() { Lookup::Kernel } else { Lookup::Walk }
-        })
+        Roots::with(&paths, Lookup::confined)
+    }
+
+    /// One folder as the only root, in which no symbolic link is followed. It is looked up here itself, links and all.
+    ///
+    /// # Errors
+    /// As [`open`](Roots::open). ENOTDIR.
+    pub fn within(&self, folder: &Path) -> Result<Roots, Errno> {
+        let fd = self.open(folder, OFlags::PATH | OFlags::DIRECTORY)?;
+        let lookup = match self.0.first().map(|root| root.lookup) {
+            Some(lookup @ (Lookup::Kernel | Lookup::Walk)) => lookup,
+            Some(Lookup::Unconfined) | None => Lookup::confined(&fd),
+        };
+        Ok(Roots(vec![Root { names: vec![folder.to_owned()], fd, lookup, follows_links: false }]))
     }
 
     /// Opens the roots, with the way to stay below them given.
@@ -76,7 +91,7 @@ impl Roots {
             let lookup = lookup(&fd);
             // Where the system cannot tell its own name for it, the written one is enough.
             let names = iter::once((*path).to_owned()).chain(path.canonicalize()).collect();
-            roots.push(Root { names, fd, lookup });
+            roots.push(Root { names, fd, lookup, follows_links: true });
         }
         // The innermost first: a link that leads out of it may still lie below an outer one.
         roots.sort_by_key(|root| std::cmp::Reverse(root.written().components().count()));
@@ -147,6 +162,14 @@ impl Roots {
     }
 }
 
+impl Lookup {
+    /// The way below a folder that the system has.
+    fn confined(folder: &OwnedFd) -> Lookup {
+        let probe = openat2(folder, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), LINKLESS);
+        if probe.is_ok() { Lookup::Kernel } else { Lookup::Walk }
+    }
+}
+
 impl Root {
     fn written(&self) -> &Path {
         &self.names[0]
@@ -165,8 +188,9 @@ impl Root {
         match self.lookup {
             Lookup::Unconfined => return retry_on_intr(|| openat(&self.fd, rest, flags, mode)),
             Lookup::Kernel => {
+                let resolve = if self.follows_links { BENEATH } else { LINKLESS };
                 for _ in 0..TRIES {
-                    match openat2(&self.fd, rest, flags, mode, BENEATH) {
+                    match openat2(&self.fd, rest, flags, mode, resolve) {
                         Err(Errno::AGAIN | Errno::INTR) => {}
                         // An absolute link may lead back below the root, which the kernel does not look at.
                         Err(Errno::XDEV) => break,
@@ -195,7 +219,8 @@ impl Root {
     }
 
     fn walk(&self, rest: &Path) -> Result<Walk<'_>, Errno> {
-        Walk::new(self.fd.as_fd(), (self.lookup != Lookup::Unconfined).then_some(&self.names), rest)
+        let names = (self.lookup != Lookup::Unconfined).then_some(self.names.as_slice());
+        Walk::new(self.fd.as_fd(), names, self.follows_links, rest)
     }
 }
 

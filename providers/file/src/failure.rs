@@ -7,13 +7,17 @@ use vfs_core::{Code, Error, OpenFlags, Request};
 
 /// Says what failed: `doing` is the operation, `shown` the descriptor for messages.
 ///
-/// EXDEV stands for a path outside the roots: no call made here can fail with it for another reason.
+/// EXDEV stands for a path outside the roots, or outside the folder that the open named: no call made here can fail with it for another
+/// reason.
 pub fn fail(doing: &str, shown: &str, errno: Errno) -> Error {
     let (code, text) = match errno {
-        Errno::XDEV => (Code::EACCES, "outside the roots that the operator allows (setting `root`)"),
+        Errno::XDEV => (
+            Code::EACCES,
+            "outside the roots that the operator allows (setting `root`), or not below `within`",
+        ),
         Errno::NXIO | Errno::NODEV => (Code::ENODEV, "no such device"),
         Errno::NOTDIR => (Code::ENOTDIR, "a part of the path is not a directory"),
-        Errno::LOOP => (Code::ELOOP, "too many symbolic links"),
+        Errno::LOOP => (Code::ELOOP, "too many symbolic links, or one where none is followed (`within`)"),
         Errno::AGAIN => (Code::EBUSY, "somebody else holds a lease on it"),
         Errno::PIPE => (Code::EPIPE, "the reader closed"),
         other => {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `root` | paths must lie below one of these, as the operator wrote it; symbolic links may not lead out, and absolute ones begin with the root. Default: `/`, everything |
 //! | `run` | per open, offered by a host that opens several files for one run: no two of its writers may have one name (EBUSY) |
+//! | `within` | per open, offered by a host for what it found in a folder: the path must lie in that, and no symbolic link is followed from there on (ELOOP) |
 //! | `read-only` | refuses to write, create or remove (EROFS); not for the host's own stdout and stderr |
 //!
 //! What a descriptor turns out to be decides how it behaves:

@@ -22,7 +22,7 @@ impl Namespace for Files {
         if let Some(standard) = Standard::of_path(&path) {
             return Stream::standard(standard, request)?.stat();
         }
-        let stat = self.roots.open(&path, OFlags::PATH).and_then(fstat);
+        let stat = self.roots(request)?.open(&path, OFlags::PATH).and_then(fstat);
         stat.map(|stat| status::of(&stat)).map_err(|errno| fail("stat", request.shown(), errno))
     }
 
@@ -36,7 +36,7 @@ impl Namespace for Files {
         if Standard::of_path(&path).is_some() {
             return Err(failed(Errno::NOTDIR));
         }
-        let folder = self.roots.open(&path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
+        let folder = self.roots(request)?.open(&path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
         for entry in Dir::read_from(&folder).map_err(failed)? {
             request.context().status()?;
             let entry = entry.map_err(failed)?;
@@ -79,10 +79,10 @@ impl Namespace for Files {
     fn set_modified(&self, request: &Request<'_>, time: SystemTime) -> Result<()> {
         let (doing, path) = ("set the time of", folder(request)?);
         self.check_change(doing, request, &path)?;
-        let set = match self.roots.place(&path, true) {
+        let roots = self.roots(request)?;
+        let set = match roots.place(&path, true) {
             // It ends in no name: a root, or `..`.
-            Err(Errno::ISDIR) => self
-                .roots
+            Err(Errno::ISDIR) => roots
                 .open(&path, OFlags::RDONLY | OFlags::DIRECTORY)
                 .and_then(|folder| times::set(&folder, time)),
             place => place.and_then(|place| place.set_modified(time)),
@@ -101,7 +101,7 @@ impl Files {
         change: impl FnOnce(&Place) -> Result<(), Errno>,
     ) -> Result<()> {
         self.check_change(doing, request, path)?;
-        let changed = self.roots.place(path, false).and_then(|place| change(&place));
+        let changed = self.roots(request)?.place(path, false).and_then(|place| change(&place));
         changed.map_err(|errno| fail(doing, request.shown(), errno))
     }
 

@@ -4,18 +4,35 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use vfs_core::{Code, Error, Request, Result};
+use vfs_core::{Code, Descriptor, Error, Request, Result, Shown};
 
 /// Finds the absolute path that a request names. It may hold bytes that are not UTF-8.
 ///
 /// # Errors
 /// EINVAL: relative, of another host, or not a valid `file` URI.
 pub fn of_request<'a>(request: &Request<'a>) -> Result<Cow<'a, Path>> {
-    let rest = request.rest();
-    if request.descriptor().is_bare_path() {
-        return Ok(Cow::Borrowed(Path::new(rest)));
+    of(&request.descriptor())
+        .map_err(|why| Error::new(Code::EINVAL, format!("open {}: {why}", request.shown())))
+}
+
+/// Finds the folder that a request must lie in, if it names one.
+///
+/// # Errors
+/// EINVAL: as [`of_request`].
+pub fn within(request: &Request<'_>) -> Result<Option<PathBuf>> {
+    let Some(text) = request.settings().text("within") else { return Ok(None) };
+    let failed = |why: &str| {
+        Error::new(Code::EINVAL, format!("open {}: within {}: {why}", request.shown(), Shown(text)))
+    };
+    let folder = Descriptor::parse(text).map_err(|error| failed(&error.chain()))?;
+    of(&folder).map(|path| Some(path.into_owned())).map_err(failed)
+}
+
+fn of<'a>(descriptor: &Descriptor<'a>) -> std::result::Result<Cow<'a, Path>, &'static str> {
+    match descriptor.is_bare_path() {
+        true => Ok(Cow::Borrowed(Path::new(descriptor.rest()))),
+        false => of_uri(descriptor.rest()),
     }
-    of_uri(rest).map_err(|why| Error::new(Code::EINVAL, format!("open {}: {why}", request.shown())))
 }
 
 /// Reads what follows `file:`. Strict, because a path that was not meant is worse than an error.

@@ -52,6 +52,14 @@ impl Provider for FileProvider {
                 )
                 .scope(Scope::OPEN),
             )
+            .setting(
+                Setting::new(
+                    "within",
+                    SettingKind::Text,
+                    "the folder, by its descriptor, that it must lie in: from there on no symbolic link is followed",
+                )
+                .scope(Scope::OPEN),
+            )
     }
 
     fn start(&self, host: Host, settings: Settings) -> Result<Box<dyn Instance>> {
@@ -78,16 +86,17 @@ impl Instance for Files {
         if self.read_only && flags.contains(OpenFlags::WRITE) {
             return Err(read_only("open", request));
         }
-        match self.open_path(&path, request, flags) {
+        let roots = self.roots(request)?;
+        match self.open_path(&roots, &path, request, flags) {
             // Only now: most files of many lie in a folder that is there.
             Err(error)
                 if error.code() == Code::ENOENT
                     && flags.contains(OpenFlags::CREATE)
                     && request.settings().boolean("make-folders") =>
             {
-                let made = self.roots.make_folders(&path);
+                let made = roots.make_folders(&path);
                 made.map_err(|errno| fail("make the folders of", request.shown(), errno))?;
-                self.open_path(&path, request, flags)
+                self.open_path(&roots, &path, request, flags)
             }
             opened => opened,
         }
@@ -99,84 +108,101 @@ impl Instance for Files {
 }
 
 impl Files {
-    fn open_path(&self, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Box<dyn File>> {
-        if flags.contains(OpenFlags::ATOMIC) {
-            return Ok(Box::new(atomic::open(&self.roots, path, request, flags)?));
-        }
-        let claim = self.claim(path, request, flags)?;
-        match self.open_fd(path, flags) {
-            Ok((fd, created)) => self.opened(fd, created, claim, path, request, flags),
-            Err(Errno::NXIO) => self.refused(path, request, flags),
-            Err(errno) => Err(fail_to_make(request, flags, errno)),
-        }
+    /// Where the path of a request is looked up: below the operator's roots, or in the folder below them that the request names.
+    pub(crate) fn roots(&self, request: &Request<'_>) -> Result<Arc<Roots>> {
+        let Some(folder) = path::within(request)? else { return Ok(self.roots.clone()) };
+        let roots = self.roots.within(&folder);
+        roots.map(Arc::new).map_err(|errno| fail("open the folder of", request.shown(), errno))
     }
 
-    /// Claims the name of a regular file, or of one to be made, for the run that writes it.
-    fn claim(&self, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Option<Claim>> {
-        if !flags.contains(OpenFlags::WRITE) || request.settings().text("run").is_none() {
-            return Ok(None);
-        }
-        // What has no such name is the open's to tell.
-        let Ok(place) = self.roots.place(path, true) else { return Ok(None) };
-        match place.kind() {
-            Ok(None | Some(FileType::RegularFile)) => Claim::of(&place, request),
-            _ => Ok(None),
-        }
-    }
-
-    /// Opens a path. With PREALLOCATE, which may fail afterwards, also says where it created a file.
-    fn open_fd(&self, path: &Path, flags: OpenFlags) -> Result<(OwnedFd, Option<Place>), Errno> {
-        let kernel = kernel_flags(flags);
-        if !flags.contains(OpenFlags::CREATE | OpenFlags::PREALLOCATE) {
-            return Ok((self.roots.open(path, kernel)?, None));
-        }
-        let place = self.roots.place(path, true)?;
-        let (fd, created) = place.open_or_create(kernel, flags.contains(OpenFlags::EXCLUSIVE))?;
-        Ok((fd, created.then_some(place)))
-    }
-
-    fn opened(
+    fn open_path(
         &self,
-        fd: OwnedFd,
-        created: Option<Place>,
-        claim: Option<Claim>,
+        roots: &Arc<Roots>,
         path: &Path,
         request: &Request<'_>,
         flags: OpenFlags,
     ) -> Result<Box<dyn File>> {
-        let stat = fstat(&fd).map_err(|errno| fail("open", request.shown(), errno))?;
-        Ok(match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {
-                let mut file = Regular::new(fd, claim, request, flags);
-                file.advise(stat.st_size);
-                if let Err(error) = file.begin(request) {
-                    if let Some(place) = created {
-                        place.remove_if(file.fd());
-                    }
-                    return Err(error);
-                }
-                if flags.contains(OpenFlags::CREATE) {
-                    file.remember_name(&self.roots, path);
-                }
-                Box::new(file)
-            }
-            FileType::Fifo => Box::new(Stream::fifo(Some(fd), &self.roots, path, request, flags)?),
-            FileType::CharacterDevice => Box::new(Stream::device(fd, &stat, request, flags)),
-            other => return Err(unsupported(other, request)),
-        })
-    }
-
-    /// ENXIO is a FIFO that nobody reads yet, a socket, or a device without its hardware.
-    fn refused(&self, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Box<dyn File>> {
-        let look = || {
-            let fd = self.roots.open(path, OFlags::PATH)?;
-            fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode))
-        };
-        match look() {
-            Ok(FileType::Fifo) => Ok(Box::new(Stream::fifo(None, &self.roots, path, request, flags)?)),
-            Ok(FileType::CharacterDevice) => Err(fail("open", request.shown(), Errno::NXIO)),
-            Ok(other) => Err(unsupported(other, request)),
-            Err(errno) => Err(fail("open", request.shown(), errno)),
+        if flags.contains(OpenFlags::ATOMIC) {
+            return Ok(Box::new(atomic::open(roots, path, request, flags)?));
         }
+        let claim = claim(roots, path, request, flags)?;
+        match open_fd(roots, path, flags) {
+            Ok((fd, created)) => opened(roots, fd, (created, claim), path, request, flags),
+            Err(Errno::NXIO) => refused(roots, path, request, flags),
+            Err(errno) => Err(fail_to_make(request, flags, errno)),
+        }
+    }
+}
+
+/// Claims the name of a regular file, or of one to be made, for the run that writes it.
+fn claim(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Option<Claim>> {
+    if !flags.contains(OpenFlags::WRITE) || request.settings().text("run").is_none() {
+        return Ok(None);
+    }
+    // What has no such name is the open's to tell.
+    let Ok(place) = roots.place(path, true) else { return Ok(None) };
+    match place.kind() {
+        Ok(None | Some(FileType::RegularFile)) => Claim::of(&place, request),
+        _ => Ok(None),
+    }
+}
+
+/// Opens a path. With PREALLOCATE, which may fail afterwards, also says where it created a file.
+fn open_fd(roots: &Roots, path: &Path, flags: OpenFlags) -> Result<(OwnedFd, Option<Place>), Errno> {
+    let kernel = kernel_flags(flags);
+    if !flags.contains(OpenFlags::CREATE | OpenFlags::PREALLOCATE) {
+        return Ok((roots.open(path, kernel)?, None));
+    }
+    let place = roots.place(path, true)?;
+    let (fd, created) = place.open_or_create(kernel, flags.contains(OpenFlags::EXCLUSIVE))?;
+    Ok((fd, created.then_some(place)))
+}
+
+fn opened(
+    roots: &Arc<Roots>,
+    fd: OwnedFd,
+    (created, claim): (Option<Place>, Option<Claim>),
+    path: &Path,
+    request: &Request<'_>,
+    flags: OpenFlags,
+) -> Result<Box<dyn File>> {
+    let stat = fstat(&fd).map_err(|errno| fail("open", request.shown(), errno))?;
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {
+            let mut file = Regular::new(fd, claim, request, flags);
+            file.advise(stat.st_size);
+            if let Err(error) = file.begin(request) {
+                if let Some(place) = created {
+                    place.remove_if(file.fd());
+                }
+                return Err(error);
+            }
+            if flags.contains(OpenFlags::CREATE) {
+                file.remember_name(roots, path);
+            }
+            Box::new(file)
+        }
+        FileType::Fifo => Box::new(Stream::fifo(Some(fd), roots, path, request, flags)?),
+        FileType::CharacterDevice => Box::new(Stream::device(fd, &stat, request, flags)),
+        other => return Err(unsupported(other, request)),
+    })
+}
+
+/// ENXIO is a FIFO that nobody reads yet, a socket, or a device without its hardware.
+fn refused(
+    roots: &Arc<Roots>,
+    path: &Path,
+    request: &Request<'_>,
+    flags: OpenFlags,
+) -> Result<Box<dyn File>> {
+    let look = || {
+        let fd = roots.open(path, OFlags::PATH)?;
+        fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode))
+    };
+    match look() {
+        Ok(FileType::Fifo) => Ok(Box::new(Stream::fifo(None, roots, path, request, flags)?)),
+        Ok(FileType::CharacterDevice) => Err(fail("open", request.shown(), Errno::NXIO)),
+        Ok(other) => Err(unsupported(other, request)),
+        Err(errno) => Err(fail("open", request.shown(), errno)),
     }
 }

@@ -31,20 +31,24 @@ pub struct Walk<'r> {
     folders: Vec<OwnedFd>,
     /// The names still to go, the next one last.
     names: Vec<OsString>,
-    links: u32,
+    /// How many links may still come.
+    links_left: u32,
 }
 
 impl<'r> Walk<'r> {
-    /// Starts at a root, and stays below it. Without names of its own it is `/`: absolute links and `..` at the root lead to it.
+    /// Starts at a root, and stays below it. Without names of its own it is `/`: absolute links and `..` at the root lead to it. If it
+    /// follows no links, one in the path is ELOOP.
     ///
     /// # Errors
     /// ENAMETOOLONG.
     pub fn new(
         root: BorrowedFd<'r>,
         names_of_root: Option<&'r [PathBuf]>,
+        follows_links: bool,
         path: &Path,
     ) -> Result<Walk<'r>, Errno> {
-        let mut walk = Walk { root, names_of_root, folders: Vec::new(), names: Vec::new(), links: 0 };
+        let links_left = if follows_links { LINKS_MAX } else { 0 };
+        let mut walk = Walk { root, names_of_root, folders: Vec::new(), names: Vec::new(), links_left };
         walk.prepend(path.as_os_str().as_bytes())?;
         Ok(walk)
     }
@@ -160,8 +164,8 @@ impl<'r> Walk<'r> {
     }
 
     fn count_link(&mut self) -> Result<(), Errno> {
-        self.links += 1;
-        if self.links > LINKS_MAX { Err(Errno::LOOP) } else { Ok(()) }
+        self.links_left = self.links_left.checked_sub(1).ok_or(Errno::LOOP)?;
+        Ok(())
     }
 
     fn prepend(&mut self, path: &[u8]) -> Result<(), Errno> {

@@ -377,6 +377,49 @@ fn looking_at_a_path_follows_links_but_opens_nothing() {
     }
 }
 
+/// Links lead to the folder that is held to, and from there on none is followed, wherever it leads.
+#[test]
+fn within_a_folder_no_link_is_followed() {
+    let table: &[(&str, Result<&str, Errno>)] = &[
+        ("to-dir", Ok("directory")),
+        ("to-dir/", Ok("directory")),
+        ("to-dir/inner", Ok("inner")),
+        ("to-dir/deep/deepest", Ok("deepest")),
+        ("to-dir/deep/../inner", Ok("inner")),
+        ("to-dir/nothing", Err(Errno::NOENT)),
+        ("to-dir/inner/x", Err(Errno::NOTDIR)),
+        ("to-dir/up", Err(Errno::LOOP)),
+        ("to-dir/out-deep", Err(Errno::LOOP)),
+        ("to-dir/deep/up-twice", Err(Errno::LOOP)),
+        ("to-dir/absolute-dir/inner", Err(Errno::LOOP)),
+        ("to-dir/..", Err(Errno::XDEV)),
+        ("to-dir/../file", Err(Errno::XDEV)),
+        ("dir/inner", Err(Errno::XDEV)),
+        ("file", Err(Errno::XDEV)),
+    ];
+    for lookup in lookups() {
+        let house = House::new();
+        let below = house.roots(lookup);
+        let whole = Roots::new([].into_iter()).unwrap();
+        for roots in [&below, &whole].map(|roots| roots.within(&house.path("to-dir")).unwrap()) {
+            for (below, wanted) in table {
+                let found = content(&roots, &house.path(below));
+                assert_eq!(found.as_deref(), wanted.as_ref().copied(), "{lookup:?}: {below}");
+            }
+            let place = |follow| roots.place(&house.path("to-dir/up"), follow).map(drop);
+            assert_eq!((place(false), place(true)), (Ok(()), Err(Errno::LOOP)), "{lookup:?}");
+            let create = OFlags::WRONLY | OFlags::CREATE;
+            roots.open(&house.path("to-dir/deep/new"), create).unwrap();
+            assert_eq!(roots.open(&house.path("to-dir/up"), create).unwrap_err(), Errno::LOOP, "{lookup:?}");
+        }
+        for (folder, errno) in
+            [("out-dir", Errno::XDEV), ("to-file", Errno::NOTDIR), ("nothing", Errno::NOENT)]
+        {
+            assert_eq!(below.within(&house.path(folder)).unwrap_err(), errno, "{lookup:?}: {folder}");
+        }
+    }
+}
+
 /// While one thread swaps a folder and a link that leads out, nobody who opens below it ever reads the outside file.
 #[test]
 fn a_swap_race_never_leads_out() {
