@@ -11,7 +11,6 @@ mod part;
 mod plan;
 mod tally;
 
-use crate::descriptors::Assigned;
 use crate::exit::Failure;
 use crate::options::{Options, size};
 use crate::setup;
@@ -114,7 +113,7 @@ impl Cp {
         let name = last_name(source).filter(|_| source != "-" && !self.ends.no_target_directory);
         // What cannot be named there is no folder.
         let inside = name.and_then(|name| below(to.descriptor, &name).ok());
-        let inside = inside.as_ref().map(|descriptor| Assigned { descriptor, settings: to.settings.clone() });
+        let inside = inside.as_ref().map(|descriptor| to.at(descriptor));
         let opened = copier.open(&sources[0], (&to, false), inside.as_ref())?;
         let bar = bar(opened.size, self.ends.target == "-");
         let copied = opened.run(&mut |total| bar.set_position(total));

@@ -98,12 +98,24 @@ fn takes_with_open(info: &Info, name: &str) -> bool {
 pub struct Assigned<'a> {
     pub descriptor: &'a str,
     pub settings: Vec<(String, String)>,
+    /// The folder in which it was found: a link that somebody puts there since then must not lead out of it.
+    pub within: Option<&'a str>,
 }
 
 impl<'a> Assigned<'a> {
     /// Without any setting.
     pub fn new(descriptor: &'a str) -> Assigned<'a> {
-        Assigned { descriptor, settings: Vec::new() }
+        Assigned { descriptor, settings: Vec::new(), within: None }
+    }
+
+    /// Another descriptor, with the same settings.
+    pub fn at<'b>(&self, descriptor: &'b str) -> Assigned<'b> {
+        Assigned { descriptor, settings: self.settings.clone(), within: None }
+    }
+
+    /// The same, of what lies in a folder, if it is one.
+    pub fn within(self, folder: Option<&'a str>) -> Assigned<'a> {
+        Assigned { within: folder, ..self }
     }
 
     /// The descriptor for messages.
@@ -113,6 +125,8 @@ impl<'a> Assigned<'a> {
 
     /// How to open it.
     pub fn open(&self, flags: OpenFlags) -> OpenOptions {
-        self.settings.iter().fold(OpenOptions::new(flags), |open, (name, text)| open.setting(name, text))
+        let open = OpenOptions::new(flags);
+        let open = self.within.iter().fold(open, |open, folder| open.offer("within", *folder));
+        self.settings.iter().fold(open, |open, (name, text)| open.setting(name, text))
     }
 }

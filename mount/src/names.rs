@@ -38,6 +38,8 @@ impl Tree {
             Err(error) if error.code() == Code::ENOENT && self.folders().has(&folder.descriptor, name) => {
                 return Ok((descriptor, Stat::of_kind(Kind::Directory)));
             }
+            // From a provider that follows none in what is mounted.
+            Err(error) if error.code() == Code::ELOOP => return Err(is_link(&descriptor)),
             found => found?,
         };
         match seen {

@@ -48,6 +48,11 @@ pub fn serve(mount: &Mount, options: &Options) -> std::result::Result<(), Failur
         }
     })?;
     let (top, modified) = top(&registry, mount, &open, &control)?;
+    // A listing may have been before a link was put there.
+    let open = match &top {
+        Top::Folder(folder) => open.offer("within", folder.as_str()),
+        Top::File(..) => open,
+    };
     let calls = Calls::new(mount.timeout)?;
     let tree = Tree::new(top, registry, open, mount.cache_time, mount.write);
     if let Some(time) = modified {

@@ -139,6 +139,11 @@ fn a_folder_with_links_is_listed_once_while_that_counts() {
     // A link that came since.
     symlink(outside.path(), tree.path().join("a/late")).unwrap();
     assert!(!mounted.path().join("a/late").exists());
+    // One in the place of a folder that was listed: what it leads to was shown for as long as that counts.
+    fs::rename(tree.path().join("a/b"), tree.path().join("a/moved")).unwrap();
+    symlink(outside.path(), tree.path().join("a/b")).unwrap();
+    assert!(!mounted.path().join("a/b/precious").exists());
+    assert!(fs::read_dir(mounted.path().join("a/b")).map_or(0, Iterator::count) < 2);
     mounted.unmount();
     is_whole(outside.path());
 }

@@ -7,6 +7,7 @@ use crate::support::{Done, Folder, Started, run, run_long, zvfs};
 use rustix::process::Signal;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -180,6 +181,30 @@ fn what_is_no_file_is_left_out_and_told() {
         let done = cp(&[options, &folder.at("tree"), &folder.at("other")]);
         done.failed(20, &["other: a folder cannot be copied to what is none", "; 1 failed"]);
     }
+}
+
+/// A stranger's report: what became a link after its folder was listed was followed, to a file that nobody meant to copy.
+#[test]
+fn a_link_that_comes_after_the_listing_is_not_followed() {
+    let folder = tree();
+    fs::create_dir_all(folder.at("secret/deep")).unwrap();
+    fs::create_dir(folder.at("to")).unwrap();
+    folder.write("secret/d.txt", "SECRET");
+    folder.write("secret/deep/d.txt", "SECRET");
+    // The first file's copy waits for a reader: all is listed by then.
+    folder.write("tree/a", vec![b'a'; 1 << 20]);
+    let slow = folder.fifo("to/a");
+    let [source, target] = ["tree", "to"].map(|name| folder.at(name));
+    let copy = Started::new(&mut zvfs(["cp", "-rT", "-j", "1", &source, &target]));
+    let mut slow = fs::File::open(slow).unwrap();
+    slow.read_exact(&mut [0]).unwrap();
+    fs::remove_file(folder.at("tree/b.csv")).unwrap();
+    symlink(folder.at("secret/d.txt"), folder.at("tree/b.csv")).unwrap();
+    fs::rename(folder.at("tree/sub"), folder.at("moved")).unwrap();
+    symlink(folder.at("secret"), folder.at("tree/sub")).unwrap();
+    slow.read_to_end(&mut Vec::new()).unwrap();
+    copy.end().failed(40, &["tree/b.csv", "link", "tree/sub/deep/d.txt", "tree/sub/c.csv", "3 failed"]);
+    assert_eq!(files(&target), ["a", "a.txt"]);
 }
 
 #[test]

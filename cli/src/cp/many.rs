@@ -154,7 +154,7 @@ impl Workers<'_> {
             return;
         }
         let (watch, target) = (self.copier.watch, folder.target.as_str());
-        let to = Assigned { descriptor: target, settings: self.target.settings.clone() };
+        let to = self.target.at(target);
         let kept = self.copier.keep_time_of_folder(&to, folder.modified);
         watch.forget(target);
         if let Err(error) = kept {
@@ -165,7 +165,7 @@ impl Workers<'_> {
     /// Makes a folder that no file brings along.
     fn make(&self, folder: &EmptyFolder) {
         let (registry, watch) = (self.copier.registry, self.copier.watch);
-        let to = Assigned { descriptor: &folder.target, settings: self.target.settings.clone() };
+        let to = self.target.at(&folder.target);
         let how = to.open(OpenFlags::empty()).control(&watch.control(to.descriptor));
         let made = registry.make_folders(to.descriptor, &how, &mut Vec::new());
         watch.forget(to.descriptor);
@@ -180,9 +180,9 @@ impl Workers<'_> {
     }
 
     fn one(&self, task: &Task) -> Result<Outcome> {
-        let settings = self.sources[task.root].settings.clone();
-        let from = Assigned { descriptor: &task.source, settings };
-        let to = Assigned { descriptor: &task.target, settings: self.target.settings.clone() };
+        let root = &self.sources[task.root];
+        let from = root.at(&task.source).within(Some(root.descriptor).filter(|_| task.is_within));
+        let to = self.target.at(&task.target);
         let done = match (self.many.removes, self.many.leaves_out) {
             (Some(witness), _) => self.moved(&from, &to, witness),
             (None, LeavesOut::NotOlder) if self.copier.is_not_older(&from, task, &to) => Ok(Outcome::Same),

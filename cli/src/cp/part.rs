@@ -91,7 +91,7 @@ impl Keep {
             return Err(nowhere(to));
         }
         let (descriptor, settings) = self.part_of(to)?;
-        let at = Assigned { descriptor: &descriptor, settings };
+        let at = Assigned { descriptor: &descriptor, settings, within: None };
         let how = at.open(OpenFlags::READ | OpenFlags::WRITE);
         let keeping = |error: Error| doing::with(error, "keep the part", &at.shown());
         let opened = registry.open(at.descriptor, &how.clone().control(&watch.control(at.descriptor)));
@@ -465,7 +465,7 @@ mod tests {
         let source = |descriptor, settings: &[(&str, &str)], version, size| {
             let settings =
                 settings.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-            identity(&Assigned { descriptor, settings }, version, size)
+            identity(&Assigned { descriptor, settings, within: None }, version, size)
         };
         let all = [
             source("http://h/a?1", &[], "v", 1),

@@ -19,6 +19,8 @@ const DEPTH_MAX: usize = 256;
 pub struct Task {
     /// Which of the sources it belongs to: it is opened with the settings of that.
     pub root: usize,
+    /// It was found in the folder that the source is, where no link is followed.
+    pub is_within: bool,
     pub source: String,
     pub target: String,
     /// Bytes, where the listing said so.
@@ -152,7 +154,15 @@ impl Planner<'_> {
         let folder = if self.recursive { self.folder(source)? } else { None };
         let Some(Stat { modified, .. }) = folder else {
             let source = source.descriptor.to_owned();
-            plan.tasks.push(Task { root, source, target, size: None, modified: None, is_new: false });
+            plan.tasks.push(Task {
+                root,
+                is_within: false,
+                source,
+                target,
+                size: None,
+                modified: None,
+                is_new: false,
+            });
             return Ok(());
         };
         if is_below(&target, source.descriptor) {
@@ -172,6 +182,8 @@ impl Planner<'_> {
         }
         let source_text = source.descriptor.to_owned();
         let is_new = self.is_new(source, &target);
+        let within = Some(source.descriptor).filter(|_| !self.follows_links);
+        let source = &source.at(source.descriptor).within(within);
         let mut folders =
             vec![Folder { source: source_text, target, path: String::new(), depth: 0, is_new, modified }];
         while let Some(folder) = folders.pop() {
@@ -273,6 +285,7 @@ impl Planner<'_> {
                 _ if !self.filter.takes(&path) => {}
                 Kind::Regular => plan.tasks.push(Task {
                     root,
+                    is_within: source.within.is_some(),
                     source: child,
                     target,
                     size: stat.size,

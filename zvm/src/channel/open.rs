@@ -348,7 +348,7 @@ impl Opener<'_> {
     fn tree(&self, spec: &TreeSpec) -> Result<SourceTree, Failure> {
         let shown = Descriptor::parse(&spec.source).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("tree {}: list {shown}", Shown(&spec.path)));
-        SourceTree::open(spec, self.registry, self.opens(), self.control, self.manifest.digest)
+        SourceTree::open(spec, self.registry, self.opens_in(spec), self.control, self.manifest.digest)
     }
 
     /// Finds out that it is there, and can be written to if it is to be.
@@ -356,21 +356,21 @@ impl Opener<'_> {
         let TreeSpec { source, path, line, limits, .. } = spec;
         let shown = Descriptor::parse(source).map_or_else(|_| "its source".into(), |it| it.to_string());
         (self.doing)(format!("tree {}: look at {shown}", Shown(path)));
-        match self.registry.stat_name(source, &self.opens()) {
+        match self.registry.stat_name(source, &self.opens_in(spec)) {
             // A provider that lists names may know nothing else of them.
             Err(error) if error.code() != Code::ENOTSUP => {
                 let what = format!("tree {}", Shown(path));
                 Err(not_opened(*line, &what, &error, self.control.is_cancelled()))
             }
             _ if limits.writable() => {
-                Export::of_tree_spec(spec, self.registry, self.opens(), self.control).map(drop)
+                Export::of_tree_spec(spec, self.registry, self.opens_in(spec), self.control).map(drop)
             }
             _ => Ok(()),
         }
     }
 
     fn written_tree(&self, number: usize, tree: &SourceTree) -> Result<Export, Failure> {
-        Export::of_tree(number, tree, self.registry, self.opens(), self.control)
+        Export::of_tree(number, tree, self.registry, self.opens_in(&tree.spec), self.control)
     }
 
     fn export(&self, spec: &ExportSpec) -> Result<Export, Failure> {
@@ -383,6 +383,11 @@ impl Opener<'_> {
     fn opens(&self) -> OpenOptions {
         let open = self.own.clone().offer("run", self.run());
         self.options.offered(open, self.manifest)
+    }
+
+    /// The same, in a tree: a link that somebody puts there while the guest runs is not followed.
+    fn opens_in(&self, tree: &TreeSpec) -> OpenOptions {
+        self.opens().offer("within", tree.source.as_str())
     }
 
     /// Who opens, and what else a provider may want to know.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use vfs_core::{
     Capabilities, Code, Entry, Error, File, Host, Info, Instance, Kind, Namespace, OpenFlags, Provider,
-    Request, Result, Settings, Stat,
+    Request, Result, Scope, Setting, SettingKind, Settings, Stat,
 };
 
 const DIRECTORY: u64 = 2;
@@ -25,6 +25,8 @@ struct Plants {
     folders: BTreeMap<String, Vec<(String, Option<Stat>)>>,
     files: BTreeMap<String, (Vec<u8>, String)>,
     log: Vec<String>,
+    /// The folder that each call said it is within.
+    within: Vec<Option<String>>,
 }
 
 impl Grove {
@@ -70,7 +72,9 @@ fn grove() -> Grove {
 
 impl Provider for Grove {
     fn info(&self) -> Info {
-        Info::new("grove", "1", "folders of a test").supported_flags(OpenFlags::READ)
+        Info::new("grove", "1", "folders of a test")
+            .supported_flags(OpenFlags::READ)
+            .setting(Setting::new("within", SettingKind::Text, "the folder").scope(Scope::OPEN))
     }
 
     fn start(&self, _: Host, _: Settings) -> Result<Box<dyn Instance>> {
@@ -82,6 +86,7 @@ impl Instance for Grove {
     fn open(&self, request: &Request<'_>) -> Result<Box<dyn File>> {
         let mut plants = self.0.lock().unwrap();
         plants.log.push(format!("open {}", request.rest()));
+        plants.within.push(request.settings().text("within").map(str::to_owned));
         let (data, version) = plants.files.get(request.rest()).ok_or_else(|| Error::from(Code::ENOENT))?;
         match version.as_str() {
             "pipe" => Ok(Box::new(Leaf { data: data.clone(), version: String::new(), at: None })),
@@ -102,7 +107,12 @@ impl Namespace for Grove {
 
     fn list(&self, request: &Request<'_>, each: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()> {
         let path = request.rest();
-        self.0.lock().unwrap().log.push(format!("list {path}"));
+        let within = request.settings().text("within").map(str::to_owned);
+        {
+            let mut plants = self.0.lock().unwrap();
+            plants.log.push(format!("list {path}"));
+            plants.within.push(within);
+        }
         if path.ends_with("endless") {
             let mut number = 0_u64;
             while each(Entry { name: &number.to_string(), stat: file(1).as_ref() }).is_continue() {
@@ -228,6 +238,16 @@ fn what_is_not_looked_at_is_neither_listed_nor_opened() {
         .job("99, 9999")
         .told("path_filestat_get 3 0 \"data/a/deep.txt\" 16\n path_filestat_get 3 0 \"data/a\" 16");
     assert_eq!(grove.log()[1..], ["list root", "list root/a"]);
+}
+
+/// A stranger's report: a folder that became a link while the guest ran was followed, out of the tree.
+#[test]
+fn a_provider_is_told_in_which_folder_no_link_counts() {
+    let grove = grove();
+    names(&grove.job("99, 9999"), "data/a");
+    grove.job("99, 9999").told(&format!("open \"data/a/deep.txt\" 0 {READ} 0"));
+    let within = grove.0.lock().unwrap().within.clone();
+    assert_eq!(within, vec![Some("grove:root".to_owned()); 5]);
 }
 
 #[test]
