@@ -200,6 +200,11 @@ impl Part {
         let mut buf = vec![0; BUFFER];
         for record in records {
             while offset < record.bytes {
+                if let Some(count) = self.hole(offset, record.bytes)? {
+                    add_zeros(&mut hasher, count);
+                    offset += count;
+                    continue;
+                }
                 match self.read(&mut buf, offset, record.bytes)? {
                     0 => return Ok(proven),
                     count => {
@@ -221,6 +226,15 @@ impl Part {
         self.file.read_at(&mut buf[..wanted], DATA + offset)
     }
 
+    /// How many bytes from an offset on are a hole, none beyond `end`: zeros that need not be read.
+    fn hole(&mut self, offset: u64, end: u64) -> Result<Option<u64>> {
+        if !self.file.capabilities().contains(Capabilities::FD | Capabilities::SEEKABLE) {
+            return Ok(None);
+        }
+        self.file.seek(SeekFrom::Start(DATA + offset))?;
+        Ok(hole(&mut self.file)?.map(|count| count.min(end - offset)))
+    }
+
     /// Gives a new target the bytes that are kept, as holes where it can have those, and leaves the source behind them.
     ///
     /// # Errors
@@ -236,16 +250,12 @@ impl Part {
         }
         let (mut buf, mut hasher, mut total) = (vec![0; BUFFER], Sha256::new(), 0);
         while total < self.bytes {
-            if makes_holes {
-                self.file.seek(SeekFrom::Start(DATA + total))?;
-                if let Some(count) = hole(&mut self.file)? {
-                    let count = count.min(self.bytes - total);
-                    add_zeros(&mut hasher, count);
-                    total += count;
-                    grow(target, total)?;
-                    progress(total);
-                    continue;
-                }
+            if makes_holes && let Some(count) = self.hole(total, self.bytes)? {
+                add_zeros(&mut hasher, count);
+                total += count;
+                grow(target, total)?;
+                progress(total);
+                continue;
             }
             let count = self.read(&mut buf, total, self.bytes)?;
             if count == 0 {
