@@ -234,13 +234,13 @@ impl Client {
             return Ok(Connection::new(socket, None, origin, proxy.is_some()));
         }
         let socket = match proxy {
-            Some(proxy) => self.tunnel(proxy, socket, target, caller, waiting)?,
+            Some(proxy) => self.tunnel(proxy, socket, target, caller, waiting).map_err(out_of_reach)?,
             None => socket,
         };
         let mut session = Session::new(&self.config.tls, &origin.host)?;
         session
             .handshake(socket.as_fd(), waiting.for_what("end of the TLS handshake"))
-            .map_err(|failure| failure.context(&origin.to_string()))?;
+            .map_err(|failure| out_of_reach(failure).context(&origin.to_string()))?;
         Ok(Connection::new(socket, Some(Box::new(session)), origin, false))
     }
 
@@ -291,8 +291,17 @@ impl Client {
 
 /// Connects; where nobody answers at first, nobody will.
 fn connect(addresses: &[SocketAddr], waiting: Waiting<'_>) -> Attempt<OwnedFd> {
-    dial(addresses, waiting).map_err(|failure| match failure.retry {
+    dial(addresses, waiting).map_err(resuming)
+}
+
+/// The same of what comes before a request, if it took too long: one who accepts and says nothing is no server.
+fn out_of_reach(failure: Failure) -> Failure {
+    if failure.code == Code::ETIMEDOUT { resuming(failure) } else { failure }
+}
+
+fn resuming(failure: Failure) -> Failure {
+    match failure.retry {
         Retry::Later(_) => Failure { retry: Retry::Resuming, ..failure },
         _ => failure,
-    })
+    }
 }
