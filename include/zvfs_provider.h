@@ -234,6 +234,8 @@ typedef struct zvfs_value {
 #define ZVFS_OPEN_APPEND UINT64_C(0x20)     /* every write goes to the end at that moment */
 #define ZVFS_OPEN_ATOMIC UINT64_C(0x40)     /* nothing is visible under the name until COMMIT */
 #define ZVFS_OPEN_PREALLOCATE UINT64_C(0x80) /* reserve expected_size bytes now, or fail with ENOSPC or EFBIG */
+/* Contradictory, and EINVAL: CREATE, TRUNCATE, APPEND, ATOMIC or PREALLOCATE with READ alone; EXCLUSIVE without CREATE; ATOMIC
+ * with APPEND. */
 #define ZVFS_OPEN_SEQUENTIAL (UINT64_C(1) << 32) /* hint: from start to end */
 #define ZVFS_OPEN_RANDOM (UINT64_C(1) << 33)     /* hint: no read-ahead */
 
@@ -391,7 +393,7 @@ typedef struct zvfs_provider {
 
     /* Ends the writing side: `how` is ZVFS_FINISH_... END never waits for a peer; COMMIT does, until the deadline; a DISCARD
      * is ended only by its 5 s or a cancel of this very file. COMMIT is durable only if a flush SYNC came before.
-     * NULL: END and COMMIT succeed, DISCARD is close.
+     * NULL: END and COMMIT succeed, DISCARD is close. Of a file that was opened for reading alone each of the three is 0 and does nothing.
      * The host enforces what may follow, the same for every provider. After END, COMMIT and DISCARD write, truncate, write_at,
      * set_modified, a lease for writing and send_from are EBADF. A further END is 0; after a COMMIT it returns that COMMIT's result,
      * as a further COMMIT does: a failed COMMIT stays failed, except with ETIMEDOUT, after which it may be repeated. DISCARD is
