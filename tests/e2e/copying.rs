@@ -13,7 +13,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use zvfs_http_servers::Server;
+use zvfs_http_servers::{Answer, FaultServer, Server};
 use zvfs_test_support::{eventually, fifo};
 
 /// A folder of folders: `tree/a.txt`, `tree/b.csv`, `tree/sub/c.csv`, `tree/sub/deep/d.txt`, `tree/empty/`.
@@ -509,6 +509,25 @@ fn mv_removes_what_it_has_copied() {
     let file = folder.write("file", "");
     mv(&[&a, &format!("{file}/x")]).failed(20, &["directory"]);
     assert_eq!(fs::read_to_string(&a).unwrap(), "a");
+}
+
+/// A stranger's report: a server that answers an upload as a download lost the file. One that has it already, byte for byte, may say so.
+#[test]
+fn mv_keeps_what_a_server_did_not_take() {
+    for (has, code) in [("old", 5), ("new", 0)] {
+        let server = FaultServer::http(move |request, peer| {
+            peer.body(request)?;
+            peer.send(&Answer::new(200).with("ETag", "\"1\"").body(has))
+        });
+        let folder = Folder::new();
+        let file = folder.write("file", "new");
+        let done = run(zvfs(["mv", "--dst-o", "expect-timeout=0s", &file, &server.url("/file")]));
+        match code {
+            0 => drop(done.succeeded()),
+            _ => done.failed(code, &["took nothing", "1 failed"]),
+        }
+        assert_eq!(fs::exists(&file).unwrap(), code != 0);
+    }
 }
 
 #[test]

@@ -214,7 +214,8 @@ impl Workers<'_> {
         }
         let keeps_nothing = "what is written to the target is not kept there: copy it, then zvfs rm";
         // Without an open, which would break a pipe.
-        match registry.stat_name(to.descriptor, &how(to)) {
+        let there = registry.stat_name(to.descriptor, &how(to));
+        match &there {
             Ok(there) if !matches!(there.kind, Kind::Regular | Kind::Directory) => {
                 return refused(Code::EINVAL, keeps_nothing);
             }
@@ -232,16 +233,21 @@ impl Workers<'_> {
         if kept.as_ref().is_err_and(|error| error.code() == Code::ENOENT) {
             return refused(Code::EINVAL, keeps_nothing);
         }
-        kept.map_err(|error| {
+        let stays = |error: Error| {
             doing::between(error, "move", &from.shown(), &to.shown(), ": copied, but it stays")
-        })?;
+        };
+        let kept = kept.map_err(stays)?;
+        // A server may answer an upload as it answers a download: well, and nothing is changed.
+        if there.is_ok_and(|there| there == kept) && !self.copier.same_content(from, to).map_err(stays)? {
+            let why =
+                "copied, but the target is what it was before: its server took nothing; the source stays";
+            return refused(Code::EIO, why);
+        }
         if stat(from)?.version != before {
             return refused(Code::ESTALE, "copied, but the source changed meanwhile, and stays");
         }
         let removed = registry.remove(from.descriptor, &how(from));
-        removed.map_err(|error| {
-            doing::between(error, "move", &from.shown(), &to.shown(), ": copied, but it stays")
-        })?;
+        removed.map_err(stays)?;
         Ok(outcome)
     }
 

@@ -10,7 +10,7 @@ use crate::wire::range::Span;
 use crate::wire::request::{HttpRequest, Method, Place};
 use std::sync::Arc;
 use vfs_core::{Code, Stat};
-use zvfs_net::failure::{Attempt, Retry};
+use zvfs_net::failure::{Attempt, Failure, Retry};
 use zvfs_net::retry::{Budget, persist};
 
 /// What is known of an object, by asking for its first bytes.
@@ -28,7 +28,7 @@ pub fn stat(client: &Arc<Client>, place: &Place, caller: &Caller) -> Attempt<Sta
 /// Removes an object, never a collection.
 ///
 /// # Errors
-/// EISDIR: it is one. The status's. As [`Client::send`].
+/// EISDIR: it is one. EIO: the server says that it did it, and did not. The status's. As [`Client::send`].
 pub fn remove(client: &Arc<Client>, place: &Place, caller: &Caller) -> Attempt<()> {
     let request = HttpRequest { method: Method::Delete, ..HttpRequest::get(None) };
     let mut unheard = false;
@@ -43,7 +43,7 @@ pub fn remove(client: &Arc<Client>, place: &Place, caller: &Caller) -> Attempt<(
         match answer.head.status {
             status if status::is_done(status) => {
                 answer.dismiss(caller);
-                Ok(())
+                if status == 200 { refuse_what_is_left(client, place, caller) } else { Ok(()) }
             }
             _ => {
                 let failure = client.refusal(answer, &place.target, caller);
@@ -51,4 +51,20 @@ pub fn remove(client: &Arc<Client>, place: &Place, caller: &Caller) -> Attempt<(
             }
         }
     })
+}
+
+/// Looks whether an object is gone. Servers of static files answer any method as a GET: with 200.
+///
+/// # Errors
+/// EIO: it is there.
+fn refuse_what_is_left(client: &Arc<Client>, place: &Place, caller: &Caller) -> Attempt<()> {
+    match Object::open(client, place, Span::PROBE, caller) {
+        Ok((_, stream)) => {
+            stream.dismiss(caller);
+            let text = "the server answered 200, and the object is still there: it seems to take no DELETE";
+            Err(Failure::new(Code::EIO, text))
+        }
+        // It is not there, or nobody can say.
+        Err(_) => Ok(()),
+    }
 }

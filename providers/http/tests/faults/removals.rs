@@ -52,6 +52,21 @@ fn what_is_no_collection_is_removed() {
     }
 }
 
+/// A stranger's report: caddy, and `serve` of npm, answer a DELETE with 200 and the file, and were believed.
+#[test]
+fn what_a_server_says_it_removed_is_looked_at() {
+    for (left, code) in [(true, Some(Code::EIO)), (false, None)] {
+        let server = FaultServer::http(move |request, peer| match request.method.as_str() {
+            "PROPFIND" => peer.send(&Answer::new(405)),
+            "GET" if !left => peer.send(&Answer::new(404)),
+            _ => peer.send(&Answer::new(200).body("the file")),
+        });
+        let removed = quick().remove(&server.url("/x"), &OpenOptions::default());
+        assert_eq!(removed.err().map(|error| error.code()), code);
+        assert_eq!(methods(&server), ["PROPFIND", "DELETE", "GET"]);
+    }
+}
+
 #[test]
 fn where_a_redirect_leads_is_looked_at_too() {
     let server =
