@@ -213,18 +213,26 @@ async fn make(link: &Link, path: &[u8], attributes: &Attributes) -> Attempt<(Han
         let name = hidden(path, &format!(".zvfs-{number}"));
         let mut made = link.open(&name, flags, attributes).await;
         if made.is_err() && is_left_behind(link, &name).await {
-            link.remove(&name).await?;
+            match link.remove(&name).await {
+                Err(failure) if failure.code != Code::ENOENT => return Err(failure),
+                _ => {} // or somebody else did at the same moment
+            }
             made = link.open(&name, flags, attributes).await;
         }
         match made {
             Ok(handle) => return Ok((handle, name)),
             Err(_) if link.stat_link(&name).await.is_ok() => {} // somebody writes it
+            // Or has just ended: what is gone by now may have been in the way. Nobody else has the random name, so that what keeps it
+            // from being made is the truth.
+            Err(failure) if matches!(failure.code, Code::EIO | Code::EEXIST) => break,
             Err(failure) => return Err(unmade(link, path, failure).await),
         }
     }
     let name = hidden(path, &format!(".zvfs-{:016x}", fastrand::u64(..)));
-    let handle = link.open(&name, flags, attributes).await?;
-    Ok((handle, name))
+    match link.open(&name, flags, attributes).await {
+        Ok(handle) => Ok((handle, name)),
+        Err(failure) => Err(unmade(link, path, failure).await),
+    }
 }
 
 /// Whether nobody has written a file for so long that nobody will. One that has just been given an old time is not: it has been used now.

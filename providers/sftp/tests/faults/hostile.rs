@@ -105,6 +105,20 @@ fn a_server_without_room_says_so_in_one_of_several_ways() {
     }
 }
 
+/// A test of ours failed with EIO, beside five builds: the hidden file of the writer before was there when the next one made its own, and
+/// gone when that looked what was in its way.
+#[test]
+fn a_hidden_file_that_goes_while_another_is_made_is_not_in_its_way() {
+    for fault in ["leaves", "leaves-without-a-word"] {
+        let Some((server, registry)) = with_fault(fault) else { return };
+        server.put(".new.zvfs-0", b"of another writer");
+        store(&registry, &server.sftp("new"), ATOMIC, b"content")
+            .unwrap_or_else(|error| panic!("{fault}: {error:?}"));
+        assert_eq!(fs::read(server.root().join("new")).unwrap(), b"content", "{fault}");
+        assert_eq!(names(&server), ["new", "odd", "x"], "{fault}");
+    }
+}
+
 /// A DISCARD waited for what was under way as long as any request may take.
 #[test]
 fn a_discard_removes_the_hidden_file_though_a_request_gets_no_answer() {
