@@ -210,7 +210,9 @@ fn what_a_server_sent_before_it_went_is_not_taken_for_the_whole() {
         let Some(kill) = world.stores[at].kill.take() else { continue };
         run(world.copy(&original, &source)).succeeded();
         let target = world.folder.at(&format!("of-{name}"));
-        let mut copy = world.start(&source, &target);
+        // Slow enough that it is not over before it is stopped, however late that is.
+        let mut slowly = under(&world.operator, &["cp", "--limit-rate", "4m", &source, &target]);
+        let mut copy = Started::new(slowly.stdin(Stdio::null()));
         eventually(format!("bytes of {name} arrive"), || {
             copy.still_runs();
             copy.unnamed_bytes(&world.folder) > 0
