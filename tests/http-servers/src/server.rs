@@ -37,7 +37,7 @@ pub struct Server {
 
 impl Server {
     /// nginx: ranges, strong ETags, PUT and DELETE. `/private/` wants the user `reader` with the password `swordfish`;
-    /// `/limited/` has the same files at 16 MiB/s for each answer, `/slow/` at 1 MiB/s.
+    /// `/limited/` has the same files at 16 MiB/s for each answer, `/bursts/` at 4 MiB/s, `/slow/` at 1 MiB/s.
     ///
     /// `None`: the machine has none, which was said.
     pub fn nginx() -> Option<Server> {

@@ -29,6 +29,8 @@ const PAUSES: u32 = 4;
 const PATIENCE: u32 = 4;
 /// Bytes that came at once came in this time.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// What comes in a pause goes on with the answer if it is no less than this part of what came lately.
+const BURST: u64 = 4;
 /// Both together have to be so much faster than one alone.
 const GAIN: f64 = 1.2;
 
@@ -215,15 +217,17 @@ impl Tuner {
             }
             _ => Default::default(),
         };
-        let is_pausing = answer.bytes == 0 && (came.bytes == 0 || !paused.is_zero());
-        if is_pausing {
+        // A server's kernel may keep the end of a burst for 0.2 s (TCP_CORK): that is no other burst.
+        let has_gone_on = |bytes: u64| bytes > 0 && bytes >= self.lately.bytes / BURST;
+        let is_in_pause = came.bytes == 0 || !self.silent.is_zero() && !paused.is_zero();
+        if is_in_pause && !has_gone_on(answer.bytes) {
             paused = paused.saturating_add(came.waited);
         }
         answer.add(came);
-        self.note_silence(came);
         // One that pauses is judged a moment after it went on: until then nobody knows what it brings in how long.
         let went_on = answer.time.saturating_sub(paused) >= self.moment;
-        let never_does = answer.bytes == 0 && answer.time >= MOMENT_MAX;
+        let never_does = !has_gone_on(answer.bytes) && answer.time >= MOMENT_MAX;
+        self.note_silence(came);
         self.phase = Phase::Both(answer, paused);
         if !went_on && !never_does && !second.is_over {
             return Advice::GoOn;

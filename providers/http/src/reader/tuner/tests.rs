@@ -118,6 +118,27 @@ fn what_comes_in_bursts_is_judged_by_whole_ones() {
     }
 }
 
+/// As nginx with `tcp_nopush` sends the same: a test of ours never found out. What is no whole segment of a burst comes 0.2 s later, and
+/// was taken for the next one.
+#[test]
+fn the_end_of_a_burst_that_comes_late_is_no_other_burst() {
+    const END: u64 = 32 << 10;
+    for (burst, second, advice) in [(2, 2, Advice::Widen), (1, 1, Advice::GiveUp)] {
+        let mut tuner = Tuner::new(ms(1));
+        let at_once = |bytes| Came { bytes, time: ms(2), waited: ms(1) };
+        assert_eq!(tuner.alone(at_once(2 * MIB - END), 46 * MIB), Advice::GoOn);
+        assert_eq!(tuner.alone(silence(), 46 * MIB), Advice::GoOn);
+        assert_eq!(tuner.alone(silence(), 46 * MIB), Advice::Try(0));
+        let beside = |time| came_beside(second * MIB, time);
+        assert!((1..=2).all(|at| tuner.beside(silence(), beside(50 * at)) == Advice::GoOn));
+        assert_eq!(tuner.beside(at_once(END), beside(102)), Advice::GoOn);
+        assert!((1..=5).all(|at| tuner.beside(silence(), beside(102 + 50 * at)) == Advice::GoOn));
+        assert_eq!(tuner.beside(at_once(burst * MIB), beside(354)), Advice::GoOn);
+        assert_eq!(tuner.beside(silence(), beside(404)), Advice::GoOn);
+        assert_eq!(tuner.beside(silence(), beside(454)), advice, "{burst} MiB");
+    }
+}
+
 #[test]
 fn several_that_come_in_bursts_are_not_judged_between_them() {
     let mut tuner = Tuner::new(ms(1));
