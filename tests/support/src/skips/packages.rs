@@ -38,6 +38,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("rmdir", "coreutils"),
     ("setpriv", "util-linux"),
     ("sh", "dash"),
+    ("ss", "iproute2"),
     ("ssh-add", "openssh-client"),
     ("ssh-agent", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
