@@ -87,7 +87,8 @@ impl Instance for Files {
             return Err(read_only("open", request));
         }
         let roots = self.roots(request)?;
-        match self.open_path(&roots, &path, request, flags) {
+        let opening = Opening { roots: &roots, path: &path, request, flags };
+        match opening.open() {
             // Only now: most files of many lie in a folder that is there.
             Err(error)
                 if error.code() == Code::ENOENT
@@ -96,7 +97,7 @@ impl Instance for Files {
             {
                 let made = roots.make_folders(&path);
                 made.map_err(|errno| fail("make the folders of", request.shown(), errno))?;
-                self.open_path(&roots, &path, request, flags)
+                opening.open()
             }
             opened => opened,
         }
@@ -114,95 +115,93 @@ impl Files {
         let roots = self.roots.within(&folder);
         roots.map(Arc::new).map_err(|errno| fail("open the folder of", request.shown(), errno))
     }
-
-    fn open_path(
-        &self,
-        roots: &Arc<Roots>,
-        path: &Path,
-        request: &Request<'_>,
-        flags: OpenFlags,
-    ) -> Result<Box<dyn File>> {
-        if flags.contains(OpenFlags::ATOMIC) {
-            return Ok(Box::new(atomic::open(roots, path, request, flags)?));
-        }
-        let claim = claim(roots, path, request, flags)?;
-        match open_fd(roots, path, flags) {
-            Ok((fd, created)) => opened(roots, fd, (created, claim), path, request, flags),
-            Err(Errno::NXIO) => refused(roots, path, request, flags),
-            Err(errno) => Err(fail_to_make(request, flags, errno)),
-        }
-    }
 }
 
-/// Claims the name of a regular file, or of one to be made, for the run that writes it.
-fn claim(roots: &Roots, path: &Path, request: &Request<'_>, flags: OpenFlags) -> Result<Option<Claim>> {
-    if !flags.contains(OpenFlags::WRITE) || request.settings().text("run").is_none() {
-        return Ok(None);
-    }
-    // What has no such name is the open's to tell.
-    let Ok(place) = roots.place(path, true) else { return Ok(None) };
-    match place.kind() {
-        Ok(None | Some(FileType::RegularFile)) => Claim::of(&place, request),
-        _ => Ok(None),
-    }
-}
-
-/// Opens a path. With PREALLOCATE, which may fail afterwards, also says where it created a file.
-fn open_fd(roots: &Roots, path: &Path, flags: OpenFlags) -> Result<(OwnedFd, Option<Place>), Errno> {
-    let kernel = kernel_flags(flags);
-    if !flags.contains(OpenFlags::CREATE | OpenFlags::PREALLOCATE) {
-        return Ok((roots.open(path, kernel)?, None));
-    }
-    let place = roots.place(path, true)?;
-    let (fd, created) = place.open_or_create(kernel, flags.contains(OpenFlags::EXCLUSIVE))?;
-    Ok((fd, created.then_some(place)))
-}
-
-fn opened(
-    roots: &Arc<Roots>,
-    fd: OwnedFd,
-    (created, claim): (Option<Place>, Option<Claim>),
-    path: &Path,
-    request: &Request<'_>,
+/// One open: of what, and where it is looked up.
+struct Opening<'a> {
+    roots: &'a Arc<Roots>,
+    path: &'a Path,
+    request: &'a Request<'a>,
     flags: OpenFlags,
-) -> Result<Box<dyn File>> {
-    let stat = fstat(&fd).map_err(|errno| fail("open", request.shown(), errno))?;
-    Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            let mut file = Regular::new(fd, claim, request, flags);
-            file.advise(stat.st_size);
-            if let Err(error) = file.begin(request) {
-                if let Some(place) = created {
-                    place.remove_if(file.fd());
+}
+
+impl Opening<'_> {
+    fn open(&self) -> Result<Box<dyn File>> {
+        if self.flags.contains(OpenFlags::ATOMIC) {
+            return Ok(Box::new(atomic::open(self.roots, self.path, self.request, self.flags)?));
+        }
+        let claim = self.claim()?;
+        match self.open_fd() {
+            Ok((fd, created)) => self.opened(fd, created, claim),
+            Err(Errno::NXIO) => self.refused(),
+            Err(errno) => Err(fail_to_make(self.request, self.flags, errno)),
+        }
+    }
+
+    /// Claims the name of a regular file, or of one to be made, for the run that writes it.
+    fn claim(&self) -> Result<Option<Claim>> {
+        if !self.flags.contains(OpenFlags::WRITE) || self.request.settings().text("run").is_none() {
+            return Ok(None);
+        }
+        // What has no such name is the open's to tell.
+        let Ok(place) = self.roots.place(self.path, true) else { return Ok(None) };
+        match place.kind() {
+            Ok(None | Some(FileType::RegularFile)) => Claim::of(&place, self.request),
+            _ => Ok(None),
+        }
+    }
+
+    /// Opens the path. With PREALLOCATE, which may fail afterwards, also says where it created a file.
+    fn open_fd(&self) -> Result<(OwnedFd, Option<Place>), Errno> {
+        let kernel = kernel_flags(self.flags);
+        if !self.flags.contains(OpenFlags::CREATE | OpenFlags::PREALLOCATE) {
+            return Ok((self.roots.open(self.path, kernel)?, None));
+        }
+        let place = self.roots.place(self.path, true)?;
+        let (fd, created) = place.open_or_create(kernel, self.flags.contains(OpenFlags::EXCLUSIVE))?;
+        Ok((fd, created.then_some(place)))
+    }
+
+    fn opened(&self, fd: OwnedFd, created: Option<Place>, claim: Option<Claim>) -> Result<Box<dyn File>> {
+        let Opening { request, flags, .. } = *self;
+        let stat = fstat(&fd).map_err(|errno| fail("open", request.shown(), errno))?;
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {
+                let mut file = Regular::new(fd, claim, request, flags);
+                file.advise(stat.st_size);
+                if let Err(error) = file.begin(request) {
+                    if let Some(place) = created {
+                        place.remove_if(file.fd());
+                    }
+                    return Err(error);
                 }
-                return Err(error);
+                if flags.contains(OpenFlags::CREATE) {
+                    file.remember_name(self.roots, self.path);
+                }
+                Box::new(file)
             }
-            if flags.contains(OpenFlags::CREATE) {
-                file.remember_name(roots, path);
-            }
-            Box::new(file)
-        }
-        FileType::Fifo => Box::new(Stream::fifo(Some(fd), roots, path, request, flags)?),
-        FileType::CharacterDevice => Box::new(Stream::device(fd, &stat, request, flags)),
-        other => return Err(unsupported(other, request)),
-    })
-}
+            FileType::Fifo => Box::new(self.fifo(Some(fd))?),
+            FileType::CharacterDevice => Box::new(Stream::device(fd, &stat, request, flags)),
+            other => return Err(unsupported(other, request)),
+        })
+    }
 
-/// ENXIO is a FIFO that nobody reads yet, a socket, or a device without its hardware.
-fn refused(
-    roots: &Arc<Roots>,
-    path: &Path,
-    request: &Request<'_>,
-    flags: OpenFlags,
-) -> Result<Box<dyn File>> {
-    let look = || {
-        let fd = roots.open(path, OFlags::PATH)?;
-        fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode))
-    };
-    match look() {
-        Ok(FileType::Fifo) => Ok(Box::new(Stream::fifo(None, roots, path, request, flags)?)),
-        Ok(FileType::CharacterDevice) => Err(fail("open", request.shown(), Errno::NXIO)),
-        Ok(other) => Err(unsupported(other, request)),
-        Err(errno) => Err(fail("open", request.shown(), errno)),
+    /// ENXIO is a FIFO that nobody reads yet, a socket, or a device without its hardware.
+    fn refused(&self) -> Result<Box<dyn File>> {
+        let look = || {
+            let fd = self.roots.open(self.path, OFlags::PATH)?;
+            fstat(&fd).map(|stat| FileType::from_raw_mode(stat.st_mode))
+        };
+        let failed = |errno| Err(fail("open", self.request.shown(), errno));
+        match look() {
+            Ok(FileType::Fifo) => Ok(Box::new(self.fifo(None)?)),
+            Ok(FileType::CharacterDevice) => failed(Errno::NXIO),
+            Ok(other) => Err(unsupported(other, self.request)),
+            Err(errno) => failed(errno),
+        }
+    }
+
+    fn fifo(&self, fd: Option<OwnedFd>) -> Result<Stream> {
+        Stream::fifo(fd, self.roots, self.path, self.request, self.flags)
     }
 }
