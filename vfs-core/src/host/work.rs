@@ -193,11 +193,13 @@ impl<T: Send + Sync + 'static> Work<T> {
     /// # Errors
     /// Its own; ECANCELED, ETIMEDOUT: the control ended first, and the work goes on.
     pub(crate) fn wait(&self, context: &Context, object: impl fmt::Display) -> Result<Arc<T>> {
+        // Also where he cannot wait, for want of a descriptor: nobody else may.
+        let waiter = Waiter::new(self);
         if let Some(done) = self.done()? {
             let _waits = context.waits_for(object);
-            let _waiter = Waiter::new(self);
             context.wait(Some(done.as_fd()), Events::READ, None).map_err(|error| self.left(error))?;
         }
+        drop(waiter);
         match self.result.get() {
             Some(Ok(value)) => Ok(value.clone()),
             Some(Err(error)) if self.was_left() && context.status().is_ok() => {

@@ -45,7 +45,7 @@ pub(super) struct Resolved {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     Nothing,
-    /// The start of the instance that the scheme leads to.
+    /// The start of the instance that the scheme leads to, on the thread that loaded it, unless that is in a process.
     Start,
 }
 
@@ -129,9 +129,11 @@ impl Registry {
         let pinned = self.0.configuration.section(provider).and_then(|section| section.sha256);
         let (host, name) = (self.0.host.clone(), provider.to_owned());
         let (registry, scheme) = (Arc::downgrade(&self.0), scheme.to_owned());
-        let start = move |loaded: &Arc<Loaded>| match then {
-            Then::Nothing => None,
-            Then::Start => Registry(registry.upgrade()?).start_after_load(&scheme, loaded),
+        // What ends with those who wait for it is begun by one of them: he may have left between the load and the start.
+        let starts = then == Then::Start && place.is_none();
+        let start = move |loaded: &Arc<Loaded>| match starts {
+            true => Registry(registry.upgrade()?).start_after_load(&scheme, loaded),
+            false => None,
         };
         work.begin_then(on, move |work| load(&path, &name, pinned, place, &host, work), start);
         Ok(work)
